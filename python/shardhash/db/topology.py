@@ -1,0 +1,198 @@
+"""The words of a configuration as values: instances, shards, mappings.
+
+Pure data: nothing here reads a file, an environment or a server. ``db.config`` makes these values
+from YAML and has checked what they say about each other.
+"""
+
+from collections.abc import Mapping as MappingABC
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from types import MappingProxyType
+
+__all__ = [
+    "AppUser",
+    "Backend",
+    "Endpoint",
+    "Instance",
+    "Key",
+    "KeyType",
+    "Mapping",
+    "PasswordKind",
+    "PasswordSource",
+    "RangeRule",
+    "RingRule",
+    "Shard",
+    "SlotRule",
+    "TableRule",
+    "TlsMode",
+]
+
+
+class Backend(StrEnum):
+    """The kind of server, or file, that an instance is."""
+
+    MYSQL = "mysql"
+    SQLITE = "sqlite"
+
+
+class TlsMode(StrEnum):
+    """How a connection is encrypted; ``verify`` also checks certificate and host name."""
+
+    DISABLED = "disabled"
+    PREFERRED = "preferred"
+    REQUIRED = "required"
+    VERIFY = "verify"
+
+
+class KeyType(StrEnum):
+    """The declared type of a mapping's shard key."""
+
+    INT = "int"
+    STR = "str"
+    BYTES = "bytes"
+    UUID = "uuid"
+    UUID16 = "uuid16"
+    DATE = "date"
+    DATETIME = "datetime"
+
+
+class PasswordKind(StrEnum):
+    """Where a password comes from; it is looked up only when a connection is made."""
+
+    NONE = "none"
+    TEXT = "text"
+    FILE = "file"
+    OPTION_FILE = "option_file"
+    SECRET = "secret"
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordSource:
+    """A reference to a password.
+
+    ``value`` is a path (``FILE``, ``OPTION_FILE``), a name (``SECRET``) or text in which
+    ``${VAR}`` and ``${VAR:-default}`` are replaced by the environment (``TEXT``). The text may be
+    a literal password, so it never shows in a repr.
+    """
+
+    kind: PasswordKind = PasswordKind.NONE
+    value: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One address of a MySQL or MariaDB server and how to log in there."""
+
+    host: str = "127.0.0.1"
+    port: int = 3306
+    unix_socket: str | None = None
+    user: str | None = None
+    password: PasswordSource = PasswordSource()
+    tls: TlsMode = TlsMode.VERIFY
+    tls_ca: str | None = None
+
+    @property
+    def address(self) -> str:
+        """Return ``host:port`` or the socket's path, for messages."""
+        return self.unix_socket or f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """A server that hosts shards (``endpoint``), or a directory of SQLite files (``directory``).
+
+    Exactly one of the two is set, as ``backend`` says. ``directory`` is absolute.
+    """
+
+    name: str
+    backend: Backend
+    endpoint: Endpoint | None = None
+    directory: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """A database on an instance that holds part of the rows; ``read`` are its read endpoints."""
+
+    name: str
+    instance: str
+    database: str
+    read: tuple[Endpoint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The shard key of a mapping: its column and its declared type.
+
+    ``folds`` is False when the app declared ``equality: bytes``: it never relies on a collation
+    that treats different bytes as equal.
+    """
+
+    column: str
+    type: KeyType
+    folds: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TableRule:
+    """A table of a mapping and the column that holds its shard key."""
+
+    name: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotRule:
+    """Hash to slot, slot to shard: the owner of each slot, and weights that only choose."""
+
+    owners: tuple[str, ...]
+    shards: tuple[str, ...]
+    weights: MappingABC[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def slot_count(self) -> int:
+        """Return the number of slots."""
+        return len(self.owners)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangeRule:
+    """``shards[i]`` holds ``[bounds[i - 1], bounds[i])``; the first and last range are open."""
+
+    bounds: tuple[int, ...] | tuple[str, ...] | tuple[bytes, ...] | tuple[date | datetime, ...]
+    shards: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RingRule:
+    """Weighted nodes of a consistent-hash ring; each node is a shard."""
+
+    nodes: MappingABC[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mapping:
+    """The rule from key to shard, and the tables that follow it."""
+
+    name: str
+    key: Key
+    tables: tuple[TableRule, ...]
+    rule: SlotRule | RangeRule | RingRule
+    global_tables: tuple[str, ...] = ()
+    partitions: int | None = None
+
+    @property
+    def shards(self) -> tuple[str, ...]:
+        """Return the shards that the rule names, each once, in its order."""
+        names = self.rule.nodes if isinstance(self.rule, RingRule) else self.rule.shards
+        return tuple(dict.fromkeys(names))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppUser:
+    """The application's account that every shard database grants DML to."""
+
+    user: str
+    host: str = "%"
+    password: PasswordSource = PasswordSource()
