@@ -1,0 +1,1 @@
+"""Pure planners: facts in, a Plan out; the same facts give the same Plan, byte for byte."""

@@ -1,0 +1,141 @@
+"""Tables and columns as a server describes them: values, without a connection.
+
+``db.inspect`` reads them; planners compare them and ask what can be done with them.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from shardhash.db.topology import Backend
+from shardhash.errors import PreflightError
+
+__all__ = ["Column", "ForeignKey", "Table", "differences"]
+
+_INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "integer", "bigint"})
+_TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum"})
+_BINARIES = frozenset({"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"})
+_APPROXIMATE = frozenset({"float", "double", "real"})
+_ROWS_WITH_ACTION = frozenset({"CASCADE", "SET NULL", "SET DEFAULT"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column: ``definition`` is its type as written, ``data_type`` the bare lower-case word.
+
+    For SQLite ``data_type`` is the column's affinity.
+    """
+
+    name: str
+    data_type: str
+    definition: str
+    nullable: bool
+    charset: str | None = None
+    collation: str | None = None
+    is_generated: bool = False
+
+    @property
+    def is_integer(self) -> bool:
+        """Tell whether values are whole numbers of a fixed size."""
+        return self.data_type in _INTEGERS
+
+    @property
+    def is_text(self) -> bool:
+        """Tell whether values are characters in a charset."""
+        return self.data_type in _TEXTS
+
+    @property
+    def is_binary(self) -> bool:
+        """Tell whether values are bytes without a charset."""
+        return self.data_type in _BINARIES
+
+    @property
+    def is_approximate(self) -> bool:
+        """Tell whether values are floating point, whose text is not their value."""
+        return self.data_type in _APPROXIMATE
+
+    @property
+    def is_zerofill(self) -> bool:
+        """Tell whether the server pads the text of the number with zeros."""
+        return "zerofill" in self.definition.lower()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignKey:
+    """A reference from ``table`` to ``parent`` and what deleting the parent's row does."""
+
+    name: str
+    table: str
+    parent: str
+    on_delete: str
+
+    @property
+    def changes_rows(self) -> bool:
+        """Tell whether deleting a parent row changes or deletes rows of ``table``."""
+        return self.on_delete.upper() in _ROWS_WITH_ACTION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table of one shard.
+
+    ``children`` are the foreign keys of other tables that refer to this one;
+    ``delete_triggers`` the triggers that a DELETE fires; ``indexed`` the columns that lead an
+    index; ``kind`` is ``"table"`` or what stands there instead, such as ``"view"``.
+    """
+
+    name: str
+    backend: Backend
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...]
+    kind: str = "table"
+    is_transactional: bool = True
+    children: tuple[ForeignKey, ...] = ()
+    delete_triggers: tuple[str, ...] = ()
+    indexed: frozenset[str] = frozenset()
+
+    def column(self, name: str) -> Column:
+        """Return a column by name, in any case, or raise PreflightError naming those there are."""
+        for column in self.columns:
+            if column.name.lower() == name.lower():
+                return column
+        raise PreflightError(
+            f"table {self.name} has no column {name}; it has "
+            + ", ".join(column.name for column in self.columns),
+            next_step="correct the mapping's key column, or add the column to the table",
+        )
+
+    @property
+    def key_columns(self) -> tuple[Column, ...]:
+        """Return the columns of the primary key in its order."""
+        return tuple(self.column(name) for name in self.primary_key)
+
+    @property
+    def fingerprint(self) -> str:
+        """Return 16 hex digits that change with columns, primary key, triggers and references."""
+        parts = (self.name, self.columns, self.primary_key, self.children, self.delete_triggers)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def differences(table: Table, other: Table) -> list[str]:
+    """Return what keeps the rows of two tables from being compared, one phrase each."""
+    if table.primary_key != other.primary_key:
+        return [f"primary key ({', '.join(table.primary_key)}) and ({', '.join(other.primary_key)})"]
+    found = []
+    theirs = {column.name: column for column in other.columns}
+    for column in table.columns:
+        twin = theirs.pop(column.name, None)
+        if twin is None:
+            found.append(f"column {column.name} is missing there")
+        elif _shape(column) != _shape(twin):
+            found.append(f"column {column.name}: {_words(column)} and {_words(twin)}")
+    found.extend(f"column {name} is only there" for name in theirs)
+    return found
+
+
+def _shape(column: Column) -> tuple[object, ...]:
+    return column.definition.lower(), column.charset, column.collation, column.is_generated
+
+
+def _words(column: Column) -> str:
+    collation = f" {column.collation}" if column.collation else ""
+    return f"{column.definition}{collation}{' generated' if column.is_generated else ''}"
