@@ -4,8 +4,9 @@ from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-from shardhash.db.config import Config
 from shardhash.db.connections import ConnectionManager
+
+from shardhash.db.config import Config
 from shardhash.db.mapping import KeyRouter
 from shardhash.db.operations import Operations
 

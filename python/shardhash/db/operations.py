@@ -3,11 +3,13 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import Self
 from uuid import uuid4
+
+from shardhash.db.connections import ConnectionManager, SessionSettings
 
 from shardhash.db import sql
 from shardhash.db.config import Config
-from shardhash.db.connections import ConnectionManager, SessionSettings
 from shardhash.db.executor import PruneRun, PruneTally
 from shardhash.db.inspect import KeyReader, database_identity, inspect_table
 from shardhash.db.mapping import KeyRouter
@@ -35,7 +37,7 @@ class Operations:
             config, session=SessionSettings.operations()
         )
 
-    def __enter__(self) -> "Operations":
+    def __enter__(self) -> Self:
         """Return the operations themselves."""
         return self
 
@@ -203,7 +205,7 @@ class Operations:
             raise StoppedError(
                 f"prune of {run.shard} stopped in table {run.table.name} after "
                 f"{watch.rows_done} deleted rows there: {error}",
-                next_step=f"mend that, then run the same prune again: it goes on. {error.next_step}",
+                next_step=f"{error.next_step}; then run the same prune again: it goes on",
             ) from error
 
     def _row_count(self, table: Table, shard: str) -> int:
@@ -252,7 +254,9 @@ class _Watch:
         rate = seen / max(time.monotonic() - self._started, 1e-9)
         left = max(self._step.foreign_rows - seen, 0)
         self._listener(
-            replace(self._event, rows_done=seen, rows_per_s=rate, eta_s=left / rate if rate else None)
+            replace(
+                self._event, rows_done=seen, rows_per_s=rate, eta_s=left / rate if rate else None
+            )
         )
 
 

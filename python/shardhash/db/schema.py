@@ -119,7 +119,9 @@ class Table:
 def differences(table: Table, other: Table) -> list[str]:
     """Return what keeps the rows of two tables from being compared, one phrase each."""
     if table.primary_key != other.primary_key:
-        return [f"primary key ({', '.join(table.primary_key)}) and ({', '.join(other.primary_key)})"]
+        return [
+            f"primary key ({', '.join(table.primary_key)}) and ({', '.join(other.primary_key)})"
+        ]
     found = []
     theirs = {column.name: column for column in other.columns}
     for column in table.columns:

@@ -84,9 +84,7 @@ def distinct_key_expression(column: Column, key_type: KeyType, backend: Backend)
     return f"CAST(CONVERT({key} USING utf8mb4) AS BINARY)"
 
 
-def slot_expression(
-    column: Column, key_type: KeyType, *, slot_count: int, backend: Backend
-) -> str:
+def slot_expression(column: Column, key_type: KeyType, *, slot_count: int, backend: Backend) -> str:
     """Return SQL for the slot of a row, NULL where its key is NULL.
 
     ``slot_count`` is a power of two. Raises PreflightError as ``key_bytes_expression`` does.
@@ -248,7 +246,8 @@ _SQLITE_STORAGE = {
 
 def _refuse_key(column: Column, key_type: KeyType, reason: str) -> PreflightError:
     return PreflightError(
-        f"key column {column.name} is {column.definition}, the mapping declares {key_type}: {reason}",
+        f"key column {column.name} is {column.definition}, the mapping declares {key_type}: "
+        f"{reason}",
         next_step="declare the type that the column has, or change the column",
     )
 
@@ -264,13 +263,11 @@ def _mysql_key_bytes(column: Column, key_type: KeyType, name: str) -> str:
         text = f"RTRIM({name})" if kind == "char" else name
         text = f"CONVERT({text} USING utf8mb4)"
         return f"LOWER({text})" if key_type is KeyType.UUID else text
-    elif (key_type is KeyType.UUID and kind == "uuid") or (
-        key_type is KeyType.BYTES and column.is_binary
+    elif (
+        key_type.value == kind
+        or (key_type is KeyType.BYTES and column.is_binary)
+        or (key_type is KeyType.UUID16 and column.definition.lower() in _UUID16_DEFINITIONS)
     ):
-        return name
-    elif key_type is KeyType.UUID16 and column.definition.lower() in _UUID16_DEFINITIONS:
-        return name
-    elif key_type.value == kind:
         return name
     raise _refuse_key(column, key_type, _reason(column))
 
@@ -366,9 +363,7 @@ def _compare(
     return f"({bound} AND ({' OR '.join(ors)}))", (values[0], *parameters)
 
 
-def _key_in(
-    table: Table, keys: Sequence[Sequence[object]]
-) -> tuple[str, tuple[object, ...]]:
+def _key_in(table: Table, keys: Sequence[Sequence[object]]) -> tuple[str, tuple[object, ...]]:
     columns = [_key_value(column, table.backend) for column in table.key_columns]
     hole = _hole(table.backend)
     values = tuple(value for key in keys for value in key)

@@ -90,9 +90,7 @@ class KeyReader:
             owners=dict(rows_by_owner),
         )
 
-    def _placed(
-        self, connection: "Connection"
-    ) -> Iterator[tuple[list[Any], list[int], list[str]]]:
+    def _placed(self, connection: "Connection") -> Iterator[tuple[list[Any], list[int], list[str]]]:
         """Yield blocks of (keys as read, rows of each, owner of each); NULL is left out."""
         statement = sql.group_keys(self.table, self.column, self.type)
         result = connection.exec_driver_sql(
@@ -145,6 +143,4 @@ _DECODERS: dict[KeyType, Any] = {
 
 
 def _number(connection: "Connection", statement: sql.Statement) -> int:
-    return int(
-        connection.exec_driver_sql(statement.sql, statement.parameters or None).scalar_one()
-    )
+    return int(connection.exec_driver_sql(statement.sql, statement.parameters or None).scalar_one())

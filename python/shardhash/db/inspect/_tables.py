@@ -3,8 +3,8 @@
 Sources: the INFORMATION_SCHEMA tables of MariaDB and MySQL; https://sqlite.org/pragma.html.
 """
 
-import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shardhash.db.schema import Column, ForeignKey, Table
@@ -60,7 +60,7 @@ def database_identity(connection: "Connection", backend: Backend) -> tuple[tuple
     Two names for one database have one identity. For SQLite it is device and inode of the file.
     """
     if backend is Backend.SQLITE:
-        file = os.stat(_rows(connection, "PRAGMA database_list")[0][2])
+        file = Path(_rows(connection, "PRAGMA database_list")[0][2]).stat()
         return (file.st_dev, file.st_ino), False
     *identity, read_only, socket, database = _rows(connection, _IDENTITY)[0]
     return (*identity, socket, database), bool(int(read_only))

@@ -200,9 +200,7 @@ def _batch_sql(facts: TableFacts, *, proof: bool) -> tuple[str, ...]:
     table = facts.table
     sample = [[0] * len(table.primary_key)]
     digest = [sql.row_digest_expression(table)] if proof else []
-    key = sql.key_bytes_expression(
-        table.column(facts.rule.key), facts.key_type, table.backend
-    )
+    key = sql.key_bytes_expression(table.column(facts.rule.key), facts.key_type, table.backend)
     statements = [sql.read_rows(table, sample, [key, *digest], lock="exclusive")]
     if proof:
         statements.append(sql.read_rows(table, sample, digest, lock="shared"))
