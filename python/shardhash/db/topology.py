@@ -4,11 +4,15 @@ Pure data: nothing here reads a file, an environment or a server. ``db.config`` 
 from YAML and has checked what they say about each other.
 """
 
+import re
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from types import MappingProxyType
+
+from shardhash.errors import UsageError
+from shardhash.slots import SlotSet
 
 __all__ = [
     "AppUser",
@@ -23,10 +27,14 @@ __all__ = [
     "RangeRule",
     "RingRule",
     "Shard",
+    "SharedStore",
     "SlotRule",
     "TableRule",
     "TlsMode",
+    "Variable",
 ]
+
+_VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^{}]*))?\}")
 
 
 class Backend(StrEnum):
@@ -64,7 +72,15 @@ class PasswordKind(StrEnum):
     TEXT = "text"
     FILE = "file"
     OPTION_FILE = "option_file"
-    SECRET = "secret"
+    SECRET = "secret"  # noqa: S105 - the word, not one
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """``${NAME}`` or ``${NAME:-default}`` inside a password text."""
+
+    name: str
+    default: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +94,47 @@ class PasswordSource:
 
     kind: PasswordKind = PasswordKind.NONE
     value: str = field(default="", repr=False)
+
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        """Return the environment variables that the text refers to, in order."""
+        if self.kind is not PasswordKind.TEXT:
+            return ()
+        return tuple(Variable(m["name"], m["default"]) for m in _VARIABLE.finditer(self.value))
+
+    @property
+    def is_literal(self) -> bool:
+        """Return whether the text gives away a password, or part of one, to who reads it.
+
+        The default of a ``${VAR:-default}`` does not count: it is what a developer's own server
+        takes where the variable is not set.
+        """
+        return self.kind is PasswordKind.TEXT and bool(_VARIABLE.sub("", self.value))
+
+    def unset_variables(self, environ: MappingABC[str, str]) -> tuple[str, ...]:
+        """Return the names of variables that have no default and that `environ` does not have."""
+        return tuple(
+            variable.name
+            for variable in self.variables
+            if variable.default is None and variable.name not in environ
+        )
+
+    def expand(self, environ: MappingABC[str, str]) -> str:
+        """Return the password text with its variables replaced from `environ`.
+
+        As in a shell, ``${VAR:-default}`` gives the default where ``VAR`` is unset or empty.
+
+        Raises:
+            UsageError: a variable without default is not set; its name is in the message.
+        """
+        unset = self.unset_variables(environ)
+        if unset:
+            names = ", ".join(unset)
+            raise UsageError(
+                f"a password refers to the environment, where {names} is not set; export it",
+                next_step=f"export {names}",
+            )
+        return _VARIABLE.sub(lambda m: environ.get(m["name"]) or m["default"] or "", self.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +230,11 @@ class RingRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mapping:
-    """The rule from key to shard, and the tables that follow it."""
+    """The rule from key to shard, and the tables that follow it.
+
+    ``unowned`` says of which slots (of a range rule: range numbers) a shard may hold rows without
+    owning them, while an operation moves them.
+    """
 
     name: str
     key: Key
@@ -181,6 +242,7 @@ class Mapping:
     rule: SlotRule | RangeRule | RingRule
     global_tables: tuple[str, ...] = ()
     partitions: int | None = None
+    unowned: MappingABC[str, SlotSet] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def shards(self) -> tuple[str, ...]:
@@ -195,4 +257,17 @@ class AppUser:
 
     user: str
     host: str = "%"
+    password: PasswordSource = PasswordSource()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedStore:
+    """Where the shared configuration of an app is kept, and how to log in there.
+
+    ``url`` holds no password. An empty ``app`` means the only one that the store has.
+    """
+
+    url: str
+    app: str = ""
+    user: str | None = None
     password: PasswordSource = PasswordSource()
