@@ -21,6 +21,7 @@ __all__ = [
     "intervals",
     "key_bytes_expression",
     "key_rows",
+    "lock_file",
     "next_page",
     "page_rows",
     "quote",
@@ -224,6 +225,11 @@ def read_rows(
     clause = "" if table.backend is Backend.SQLITE else _LOCK_CLAUSES[lock]
     columns = ", ".join([_keys(table), *expressions])
     return Statement(f"SELECT {columns} FROM {_name(table)} WHERE {where}{clause}", parameters)
+
+
+def lock_file(table: Table) -> Statement:
+    """Return a DELETE of no row, which takes SQLite's write lock in every journal mode."""
+    return Statement(f"DELETE FROM {_name(table)} WHERE 0")
 
 
 def delete_rows(table: Table, keys: Sequence[Sequence[object]]) -> Statement:

@@ -113,7 +113,8 @@ class PruneRun:
                 ends = _fetch(connection, sql.next_page(self.table, after, _PAGE_ROWS))
                 until = ends[0] if ends else None
                 page = sql.page_rows(self.table, slot, foreign, after, until)
-                yield _fetch(connection, page)
+                rows = _fetch(connection, page)
+            yield rows  # outside: an open snapshot would hold up the deletions
             if until is None:
                 return
             after = until
@@ -138,14 +139,19 @@ class PruneRun:
             after = rows[-1]
 
     def _batch(self, primary_keys: list[PrimaryKey]) -> PruneTally:
-        def work(connection: "Connection") -> PruneTally:
-            return self._prove_and_delete(connection, primary_keys)
+        """Run one batch; its owners' locks outlive its commit."""
+        with ExitStack() as owners:
 
-        return self.connections.run_batch(self.shard, work, idempotent=True)
+            def work(connection: "Connection") -> PruneTally:
+                owners.close()  # of an attempt that failed
+                return self._prove_and_delete(connection, owners, primary_keys)
+
+            return self.connections.run_batch(self.shard, work, idempotent=True)
 
     def _prove_and_delete(
-        self, connection: "Connection", primary_keys: list[PrimaryKey]
+        self, connection: "Connection", owners: ExitStack, primary_keys: list[PrimaryKey]
     ) -> PruneTally:
+        _lock_file(connection, self.table)
         width = len(self.table.primary_key)
         expressions = [self.keys.expression]
         if self.proof:
@@ -159,14 +165,12 @@ class PruneRun:
             if owner is not None and owner != self.shard:
                 by_owner[owner][row[:width]] = row[width + 1] if self.proof else None
         tally = PruneTally()
-        with ExitStack() as owners:
-            proved = [
-                primary_key
-                for owner, rows in sorted(by_owner.items())
-                for primary_key in self._proved(owners, owner, rows, tally)
-            ]
-            tally.deleted = self._delete(connection, proved)
-            connection.commit()
+        proved = [
+            primary_key
+            for owner, rows in sorted(by_owner.items())
+            for primary_key in self._proved(owners, owner, rows, tally)
+        ]
+        tally.deleted = self._delete(connection, proved)
         return tally
 
     def _proved(
@@ -183,6 +187,7 @@ class PruneRun:
         if not self.proof:
             return list(rows)
         connection = owners.enter_context(self.connections.write(owner))
+        _lock_file(connection, self.table)
         digest = sql.row_digest_expression(self.table)
         statement = sql.read_rows(self.table, list(rows), [digest], lock="shared")
         theirs = {row[:-1]: row[-1] for row in _fetch(connection, statement)}
@@ -202,13 +207,18 @@ class PruneRun:
         statement = sql.delete_rows(self.table, primary_keys)
         deleted = connection.exec_driver_sql(statement.sql, statement.parameters).rowcount
         if deleted != len(primary_keys):
-            connection.rollback()
             raise DatabaseError(
                 f"{self.shard}.{self.table.name}: {len(primary_keys)} locked rows were to go, the "
-                f"server deleted {deleted}; the batch was rolled back",
+                f"server deleted {deleted}; the batch is rolled back",
                 next_step="look for triggers or rules on the table, then prune again",
             )
         return deleted
+
+
+def _lock_file(connection: "Connection", table: Table) -> None:
+    """Take SQLite's write lock before anything is read, as its row locks are one for the file."""
+    if table.backend is Backend.SQLITE:
+        connection.exec_driver_sql(sql.lock_file(table).sql)
 
 
 def _fetch(connection: "Connection", statement: sql.Statement) -> list[PrimaryKey]:
