@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import SupportsFloat, SupportsIndex
 
 from shardhash._core import SlotTable
+from shardhash._names import MAX_SHARDS, checked_name, listed, quoted, unknown_shard
 from shardhash.errors import PlacementError
 from shardhash.hashing import xxh64
 from shardhash.slots._moves import SlotMove, SlotMoves
@@ -20,7 +21,6 @@ from shardhash.slots._set import MAX_SLOTS, SlotSet
 
 __all__ = ["SlotMap"]
 
-_MAX_SHARDS = 65_535
 _POWERS_OF_TWO = tuple(1 << bits for bits in range(MAX_SLOTS.bit_length()))
 _SLOT_COUNTS: Mapping[str, tuple[int, ...]] = MappingProxyType(
     {"crc32": _POWERS_OF_TWO, "xxh64": _POWERS_OF_TWO}
@@ -308,9 +308,7 @@ class SlotMap(SlotTable):
         try:
             return self.shards.index(shard)
         except ValueError:
-            raise PlacementError(
-                f"unknown shard {shard!r}: the map has {_listed(self.shards)}"
-            ) from None
+            raise unknown_shard(shard, self.shards) from None
 
     def _shards_and(self, name: str) -> tuple[str, ...]:
         if name in self.shards:
@@ -321,8 +319,8 @@ class SlotMap(SlotTable):
 
 
 def _table_of_names(owners: Sequence[str]) -> tuple[tuple[str, ...], "array[int]"]:
-    names = _listed_names(owners, "one owner for each slot")
-    shards = _checked_shards(dict.fromkeys(map(_checked_name, names)))
+    names = [checked_name(name) for name in listed(owners, "one owner for each slot")]
+    shards = _checked_shards(dict.fromkeys(names))
     indices = {shard: i for i, shard in enumerate(shards)}
     return shards, array("H", map(indices.__getitem__, names))
 
@@ -366,7 +364,7 @@ def _overlap_message(shards: Sequence[str], sets: Sequence[SlotSet]) -> str:
     first = twice.ranges[0][0]
     owners = [shard for shard, slots in zip(shards, sets, strict=True) if first in slots]
     return (
-        f"slots {_shortened(twice)} have more than one owner (slot {first}: {_listed(owners)}): "
+        f"slots {_shortened(twice)} have more than one owner (slot {first}: {quoted(owners)}): "
         "leave each slot with one shard"
     )
 
@@ -383,38 +381,15 @@ def _slot_set(slots: SlotSet | str | Iterable[SupportsIndex]) -> SlotSet:
 
 
 def _checked_shards(names: Iterable[str]) -> tuple[str, ...]:
-    shards = tuple(map(_checked_name, _listed_names(names, "a list of shard names")))
+    shards = tuple(map(checked_name, listed(names, "a list of shard names")))
     if not shards:
         raise PlacementError("no shard given: a slot map takes at least one")
-    if len(shards) > _MAX_SHARDS:
-        raise PlacementError(f"{len(shards)} shards given: a slot map takes at most {_MAX_SHARDS}")
+    if len(shards) > MAX_SHARDS:
+        raise PlacementError(f"{len(shards)} shards given: a slot map takes at most {MAX_SHARDS}")
     if len(set(shards)) != len(shards):
         twice, _ = Counter(shards).most_common(1)[0]
         raise PlacementError(f"shard {twice!r} is named twice: name each shard once")
     return shards
-
-
-def _listed_names(names: Iterable[str], wanted: str) -> list[str]:
-    if isinstance(names, str | bytes | bytearray):
-        raise PlacementError(f"{wanted} was asked for, found one {type(names).__name__}: {names!r}")
-    try:
-        return list(names)
-    except TypeError:
-        raise PlacementError(f"{wanted} was asked for, found {type(names).__name__}") from None
-
-
-def _checked_name(name: object) -> str:
-    if not isinstance(name, str):
-        raise PlacementError(f"shard name {name!r} is {type(name).__name__}: it must be str")
-    if not name:
-        raise PlacementError("a shard name is empty: give it at least one character")
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise PlacementError(
-            f"shard name {name!r} has a lone surrogate: it must be valid UTF-8"
-        ) from None
-    return str.__str__(name)
 
 
 def _checked_weights(
@@ -428,8 +403,8 @@ def _checked_weights(
         )
     if unknown := weights.keys() - set(shards):
         raise PlacementError(
-            f"weight of unknown shard {_listed(sorted(unknown, key=repr))}: "
-            f"the map has {_listed(shards)}"
+            f"weight of unknown shard {quoted(sorted(unknown, key=repr))}: "
+            f"the map has {quoted(shards)}"
         )
     return tuple(_checked_weight(weights.get(shard, 1.0), shard) for shard in shards)
 
@@ -438,7 +413,7 @@ def _checked_weight(weight: object, shard: str) -> float:
     value = _as_float(weight)
     if not (isfinite(value) and value > 0.0):
         raise PlacementError(
-            f"weight {weight!r} of shard {shard!r}: it must be a finite number greater than 0"
+            f"weight {weight!r:.60} of shard {shard!r}: it must be a finite number greater than 0"
         )
     return value
 
@@ -464,7 +439,7 @@ def _checked_slot_count(slot_count: SupportsIndex, scheme: str) -> int:
     allowed = _SLOT_COUNTS.get(scheme) if isinstance(scheme, str) else None
     if allowed is None:
         raise PlacementError(
-            f"unknown slot scheme {scheme!r}: the schemes are {_listed(_SLOT_COUNTS)}"
+            f"unknown slot scheme {scheme!r}: the schemes are {quoted(_SLOT_COUNTS)}"
         )
     if not isinstance(slot_count, SupportsIndex) or index(slot_count) not in allowed:
         raise PlacementError(
@@ -472,12 +447,6 @@ def _checked_slot_count(slot_count: SupportsIndex, scheme: str) -> int:
             f"to {allowed[-1]} with scheme {scheme!r}"
         )
     return index(slot_count)
-
-
-def _listed(names: Iterable[str], limit: int = 10) -> str:
-    quoted = [repr(name) for name in names]
-    more = f" and {len(quoted) - limit} more" if len(quoted) > limit else ""
-    return ", ".join(quoted[:limit]) + more
 
 
 def _shortened(slots: SlotSet, limit: int = 200) -> str:
