@@ -14,6 +14,7 @@ from shardhash.errors import PreflightError
 __all__ = [
     "Statement",
     "count_folded",
+    "count_key_rows",
     "count_rows",
     "delete_rows",
     "distinct_key_expression",
@@ -28,6 +29,7 @@ __all__ = [
     "read_rows",
     "row_digest_expression",
     "slot_expression",
+    "slot_proof",
     "unusable_keys",
 ]
 
@@ -188,17 +190,10 @@ def key_rows(
 ) -> Statement:
     """Return a SELECT of the first ``row_count`` primary keys of rows that hold one of ``keys``.
 
-    The index serves ``IN`` under the column's collation, which may fold; a second comparison as
-    bytes makes it exact.
+    Keys are compared as bytes, whatever the column's collation folds.
     """
-    holes = ", ".join([_hole(table.backend)] * len(keys))
-    name = quote(column.name, table.backend)
-    conditions = [f"{name} IN ({holes})"]
-    parameters = tuple(keys) if column.is_binary else tuple(map(_as_text, keys))
-    if column.is_text:
-        exact = distinct_key_expression(column, key_type, table.backend)
-        conditions.append(f"{exact} IN ({holes})")
-        parameters += tuple(keys)
+    condition, parameters = _holds_one_of(table, column, key_type, keys)
+    conditions = [condition]
     if after is not None:
         condition, more = _compare(table, ">", ">", after)
         conditions.append(condition)
@@ -208,6 +203,29 @@ def key_rows(
         f"ORDER BY {_key_order(table)} LIMIT {row_count}",
         parameters,
     )
+
+
+def count_key_rows(
+    table: Table, column: Column, key_type: KeyType, keys: Sequence[object]
+) -> Statement:
+    """Return a SELECT of the number of rows that hold one of ``keys``, compared as bytes."""
+    condition, parameters = _holds_one_of(table, column, key_type, keys)
+    return Statement(f"SELECT COUNT(*) FROM {_name(table)} WHERE {condition}", parameters)
+
+
+def slot_proof(
+    table: Table, column: Column, key_type: KeyType, key: int | str | bytes, *, slot_count: int
+) -> str:
+    """Return a SELECT, for a person to run, of the slots and counts of the rows with a key.
+
+    The comparison is the column's own, so a collation that folds can show more than one slot.
+    """
+    slot = slot_expression(column, key_type, slot_count=slot_count, backend=table.backend)
+    name = quote(column.name, table.backend)
+    return (
+        f"SELECT {slot} AS slot, COUNT(*) FROM {_name(table)} "
+        f"WHERE {name} = {_literal(key, table.backend)} GROUP BY slot"
+    ).replace("%%", "%")
 
 
 def read_rows(
@@ -297,6 +315,32 @@ def _check_sqlite_type(column: Column, key_type: KeyType) -> None:
         raise _refuse_key(
             column, key_type, f"SQLite needs a column declared to hold {storage.upper()} values"
         )
+
+
+def _holds_one_of(
+    table: Table, column: Column, key_type: KeyType, keys: Sequence[object]
+) -> tuple[str, tuple[object, ...]]:
+    """Compare by the column's collation, which the index serves, then as bytes, which is exact."""
+    holes = ", ".join([_hole(table.backend)] * len(keys))
+    condition = f"{quote(column.name, table.backend)} IN ({holes})"
+    parameters = tuple(keys) if column.is_binary else tuple(map(_as_text, keys))
+    if not column.is_text:
+        return condition, parameters
+    exact = distinct_key_expression(column, key_type, table.backend)
+    return f"{condition} AND {exact} IN ({holes})", (*parameters, *keys)
+
+
+def _literal(key: int | str | bytes, backend: Backend) -> str:
+    """Return a key as SQL text; the tool itself binds its values."""
+    if isinstance(key, int):
+        return str(key)
+    if isinstance(key, bytes):
+        return f"x'{key.hex()}'"
+    if key.isascii() and key.isprintable() and not set(key) & {"'", "\\", "%"}:
+        return f"'{key}'"
+    if backend is Backend.SQLITE:
+        return f"CAST(x'{key.encode().hex()}' AS TEXT)"
+    return f"CONVERT(x'{key.encode().hex()}' USING utf8mb4)"
 
 
 def _as_text(key: object) -> object:
