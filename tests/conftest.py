@@ -1,8 +1,13 @@
-"""Hypothesis profiles: ``dev`` by default; ``HYPOTHESIS_PROFILE=ci`` for more examples."""
+"""Hypothesis profiles: ``dev`` by default; ``HYPOTHESIS_PROFILE=ci`` for more examples.
+
+Fixtures for all tests are in ``server_fixtures``.
+"""
 
 import os
 
 from hypothesis import HealthCheck, settings
+
+pytest_plugins = ["server_fixtures"]
 
 settings.register_profile("dev", max_examples=60, deadline=None)
 settings.register_profile(

@@ -1,8 +1,8 @@
 """Private MariaDB servers, and fresh databases on them or in SQLite files, for tests.
 
-Nothing here is collected by pytest; ``conftest.py`` beside it makes fixtures of it. A server gets
-a copied data directory, a free port, its own socket and temporary directory, the distribution's
-defaults for durability, and dies with the process that started it.
+``server_fixtures.py`` makes fixtures of it. A server gets a copied data directory, a free port, its
+own socket and temporary directory, the distribution's defaults for durability, and dies with the
+process that started it.
 """
 
 import ctypes
