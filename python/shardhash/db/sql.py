@@ -5,7 +5,7 @@ in ``key_bytes_expression``; router, plan, prune and verify all use it.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shardhash.db.schema import Column, Table
 from shardhash.db.topology import Backend, KeyType
@@ -44,10 +44,10 @@ _HASHED_TYPES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL text in the driver's own placeholders, and the values to bind."""
+    """SQL text in the driver's own placeholders, and the values to bind, which no repr shows."""
 
     sql: str
-    parameters: tuple[object, ...] = ()
+    parameters: tuple[object, ...] = field(default=(), repr=False)
 
 
 def quote(name: str, backend: Backend) -> str:
