@@ -10,13 +10,16 @@
     ├── RefusedError               3  a check said no; nothing was done
     │   ├── ConfigError               invalid configuration: every problem with its place
     │   ├── ConfigConflictError       somebody else saved the configuration first
+    │   ├── LeaseHeldError            another process is at work there
     │   ├── PreflightError            schema, data or privileges do not allow the operation
     │   └── StalePlanError            the plan was made for another configuration or schema
+    ├── StoreError                 1  the configuration's file or store cannot be read or written
     ├── DatabaseError              1  a server or file answered with an error
     │   ├── ServerUnreachableError    no connection
     │   ├── AccessDeniedError         wrong user, password or missing privilege
     │   └── TransientError            deadlock, lock wait or lost connection after all retries
     ├── StoppedError               4  stopped half way; running it again goes on
+    │   └── LeaseLostError            another process has taken the work over
     └── MismatchError              5  data is not where or what it should be
 
 Every error says what was asked, what was found and what to do. ``next_step`` repeats the last
@@ -33,6 +36,8 @@ __all__ = [
     "ConfigError",
     "DatabaseError",
     "KeyTypeError",
+    "LeaseHeldError",
+    "LeaseLostError",
     "MismatchError",
     "MissingExtraError",
     "PlacementError",
@@ -43,6 +48,7 @@ __all__ = [
     "ShardhashError",
     "StalePlanError",
     "StoppedError",
+    "StoreError",
     "TransientError",
     "UsageError",
 ]
@@ -135,6 +141,12 @@ class ConfigConflictError(RefusedError):
     code = "config_conflict"
 
 
+class LeaseHeldError(RefusedError):
+    """Another process holds the lease; the message names it and the time that is left."""
+
+    code = "lease_held"
+
+
 class PreflightError(RefusedError):
     """The schema, the data or the privileges found do not allow the operation."""
 
@@ -145,6 +157,12 @@ class StalePlanError(RefusedError):
     """The plan was made for another configuration or schema than the present one."""
 
     code = "stale_plan"
+
+
+class StoreError(ShardhashError):
+    """The configuration's file or shared store cannot be read or written."""
+
+    code = "store"
 
 
 class DatabaseError(ShardhashError):
@@ -176,6 +194,12 @@ class StoppedError(ShardhashError):
 
     exit_code = 4
     code = "stopped"
+
+
+class LeaseLostError(StoppedError):
+    """The lease ended, or another process took the work over; this one must change nothing."""
+
+    code = "lease_lost"
 
 
 class MismatchError(ShardhashError):

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import NoReturn
 
-from shardhash.ranges import RangeMap
 from shardhash.ring import HashRing
 
 from shardhash.db.topology import KeyType, Mapping, RangeRule, RingRule, SlotRule
 from shardhash.errors import KeyTypeError
+from shardhash.ranges import RangeMap
 from shardhash.slots import SlotMap
 
 __all__ = ["CanonicalKey", "KeyRouter", "KeyValue"]
@@ -96,7 +96,7 @@ class KeyRouter:
         Raises:
             KeyTypeError: the value is not of the declared type.
         """
-        return self.placement.lookup(self.key(value))  # type: ignore[arg-type]
+        return self.placement.lookup(self.key(value))
 
     def _refuse(self, expected: str, found: str) -> NoReturn:
         key = self.mapping.key

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, field, replace
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path as FilePath
 from typing import TypeVar
 
 from shardhash._version import __version__
+from shardhash.db.config._mask import mask_passwords
 from shardhash.db.config._models import FileModel, read_model
 from shardhash.db.config._passwords import Origin, PasswordReader, PlacedPassword
 from shardhash.db.config._problems import Data, Document, did_you_mean
@@ -24,7 +25,7 @@ from shardhash.db.topology import AppUser, Instance, Mapping, Shard, SharedStore
 from shardhash.errors import Problem, UsageError
 from shardhash.slots import SlotSet
 
-__all__ = ["FORMAT", "Config", "Origin"]
+__all__ = ["FORMAT", "Config", "Origin", "mask_passwords"]
 
 FORMAT = 1
 _FIRST_VERSION = "shardhash 0.1"
@@ -98,13 +99,18 @@ class Config:
         """
         from shardhash.db.stores import open_store
 
-        with open_store(fspath(path_or_url)) as store:
+        with open_store(path_or_url) as store:
             return store.load()[0]
 
     @property
     def unowned(self) -> MappingABC[str, MappingABC[str, SlotSet]]:
         """Return by mapping the slots of which shards may hold rows without owning them."""
         return {name: mapping.unowned for name, mapping in self.mappings.items() if mapping.unowned}
+
+    @property
+    def masked_text(self) -> str:
+        """Return the text with every literal password masked."""
+        return mask_passwords(self.text)
 
     @property
     def is_pointer(self) -> bool:
@@ -152,7 +158,7 @@ def _read(document: Document, *, base_dir: str | None, origin: Origin) -> Config
     model = read_model(document, FileModel, data, ())
     if model is None or not isinstance(data, dict):
         raise document.error()
-    _check_completeness(document, data)
+    _check_completeness(document, data, is_shared=origin is Origin.SHARED)
     passwords = PasswordReader(document, origin=origin, base_dir=base_dir)
     servers = ServerReader(document, passwords, base_dir=base_dir)
     parts = {
@@ -189,15 +195,15 @@ def _check_format(document: Document, data: Data) -> None:
     raise document.error()
 
 
-def _check_completeness(document: Document, data: dict[str, Data]) -> None:
+def _check_completeness(document: Document, data: dict[str, Data], *, is_shared: bool) -> None:
     """Report what a file must have; one that only points to a store needs nothing else."""
-    if "store" in data and set(data) <= _POINTER_KEYS:
+    if "store" in data and set(data) <= _POINTER_KEYS and not is_shared:
         return
     if "format" not in data:
         document.problem(("format",), f"is missing; write format: {FORMAT}")
     if "app" not in data:
         document.problem(("app",), "is missing; write app: NAME, by which stores know it")
-    if "store" in data:
+    if "store" in data and not is_shared:
         document.warn(
             ("store",), "this file points to a shared configuration: its other keys are not used"
         )

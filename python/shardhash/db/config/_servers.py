@@ -2,15 +2,6 @@
 
 from dataclasses import replace
 
-from shardhash.db.config._addresses import (
-    Address,
-    AddressError,
-    check_host,
-    is_local,
-    parse_dsn,
-    parse_mongo_url,
-    parse_url,
-)
 from shardhash.db.config._models import (
     AppUserModel,
     EndpointModel,
@@ -24,6 +15,15 @@ from shardhash.db.config._models import (
 from shardhash.db.config._passwords import PasswordReader, absolute_path
 from shardhash.db.config._problems import Data, Document, did_you_mean, found
 from shardhash.db.config._yaml import Path
+from shardhash.db.config.addresses import (
+    Address,
+    AddressError,
+    check_host,
+    is_local,
+    parse_dsn,
+    parse_mongo_url,
+    parse_url,
+)
 from shardhash.db.topology import (
     AppUser,
     Backend,
