@@ -1,0 +1,84 @@
+"""The public face is what ``__all__`` says, everywhere, and private modules stay at home."""
+
+import ast
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import shardhash
+
+ROOT = Path(__file__).parents[1] / "python" / "shardhash"
+
+SHARED = {"_core", "_names", "_types", "_version"}
+"""Private modules that the whole package uses."""
+
+
+def dotted_name(path: Path) -> str:
+    parts = ("shardhash", *path.relative_to(ROOT).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = sorted(ROOT.rglob("*.py"))
+PUBLIC = [path for path in FILES if "._" not in dotted_name(path)]
+
+
+def names_defined(path: Path) -> set[str]:
+    """Return the names without underscore that a file itself defines at its top level."""
+    names: set[str] = set()
+    for node in ast.parse(path.read_text()).body:
+        match node:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                names.add(name)
+            case ast.Assign(targets=targets):
+                names |= {target.id for target in targets if isinstance(target, ast.Name)}
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                names.add(name)
+    return {name for name in names if not name.startswith("_")}
+
+
+def is_type_variable(module: ModuleType, name: str) -> bool:
+    return type(getattr(module, name)).__name__ in ("TypeVar", "ParamSpec")
+
+
+def test_package_namespace_is_all() -> None:
+    public = {
+        name
+        for name, value in vars(shardhash).items()
+        if not name.startswith("_") and not isinstance(value, ModuleType)
+    }
+
+    assert public == set(shardhash.__all__) - {"__version__"}
+
+
+@pytest.mark.parametrize("path", PUBLIC, ids=dotted_name)
+def test_all_names_exactly_what_a_public_module_defines(path: Path) -> None:
+    module = importlib.import_module(dotted_name(path))
+
+    defined = {name for name in names_defined(path) if not is_type_variable(module, name)}
+    assert defined <= set(module.__all__)
+    assert [name for name in module.__all__ if not hasattr(module, name)] == []
+
+
+@pytest.mark.parametrize("path", PUBLIC, ids=dotted_name)
+def test_all_names_nothing_twice(path: Path) -> None:
+    names = importlib.import_module(dotted_name(path)).__all__
+
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("path", FILES, ids=dotted_name)
+def test_private_modules_are_imported_only_beside_them(path: Path) -> None:
+    here = dotted_name(path)
+    package = here if path.name == "__init__.py" else here.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("shardhash"):
+            continue
+        owner, _, private = (node.module or "").partition("._")
+        if private and f"_{private.split('.')[0]}" not in SHARED:
+            assert package == owner or package.startswith(f"{owner}."), f"{here}: {node.module}"
+
+
+def test_every_python_file_is_typed() -> None:
+    assert (ROOT / "py.typed").exists()
