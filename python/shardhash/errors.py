@@ -12,6 +12,7 @@
     │   ├── ConfigConflictError       somebody else saved the configuration first
     │   ├── LeaseHeldError            another process is at work there
     │   ├── PreflightError            schema, data or privileges do not allow the operation
+    │   ├── StaleMapError             the map was not confirmed for too long to read by it
     │   └── StalePlanError            the plan was made for another configuration or schema
     ├── StoreError                 1  the configuration's file or store cannot be read or written
     ├── DatabaseError              1  a server or file answered with an error
@@ -46,6 +47,7 @@ __all__ = [
     "RefusedError",
     "ServerUnreachableError",
     "ShardhashError",
+    "StaleMapError",
     "StalePlanError",
     "StoppedError",
     "StoreError",
@@ -151,6 +153,12 @@ class PreflightError(RefusedError):
     """The schema, the data or the privileges found do not allow the operation."""
 
     code = "preflight"
+
+
+class StaleMapError(RefusedError):
+    """The store did not confirm the map for longer than its ``map_max_age_s``."""
+
+    code = "stale_map"
 
 
 class StalePlanError(RefusedError):

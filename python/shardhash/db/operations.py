@@ -16,6 +16,7 @@ from shardhash.db.mapping import KeyRouter
 from shardhash.db.plan import KeptRow, Mechanism, Plan, Progress, Report, RowCounts, Status, Step
 from shardhash.db.planning.prune import TableFacts, check_table, plan_prune
 from shardhash.db.schema import Table
+from shardhash.db.stores import ConfigStore
 from shardhash.db.topology import TableRule
 from shardhash.errors import DatabaseError, PreflightError, StalePlanError, StoppedError, UsageError
 
@@ -31,8 +32,15 @@ class Operations:
     app's are left alone. Use it as a context manager, or call ``close``.
     """
 
-    def __init__(self, config: Config, *, connections: ConnectionManager | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        store: ConfigStore | None = None,
+        connections: ConnectionManager | None = None,
+    ) -> None:
         self._config = config
+        self._store = store
         self._connections = connections or ConnectionManager(
             config, session=SessionSettings.operations()
         )
@@ -94,15 +102,11 @@ class Operations:
 
         Raises:
             StalePlanError: configuration or schema changed since the plan; nothing was done.
+            StoreError: the store cannot confirm the configuration; nothing was done.
             StoppedError: a batch failed after others were done.
             DatabaseError: the first batch failed; nothing was done.
         """
-        if plan.config_version != self._config.version:
-            raise StalePlanError(
-                f"the plan was made for configuration {plan.config_version[:12]}, the present one "
-                f"is {self._config.version[:12]}",
-                next_step="make the plan again",
-            )
+        self._check_version(plan)
         started = time.monotonic()
         router = self._router(plan.shard, plan.mapping)
         self._check_identities({plan.shard, *router.mapping.shards})
@@ -131,6 +135,16 @@ class Operations:
             kept_rows=tuple(kept),
             warnings=tuple(warnings),
         )
+
+    def _check_version(self, plan: Plan) -> None:
+        """Refuse a plan for another configuration than the store has now."""
+        present = self._store.version() if self._store else self._config.version
+        if plan.config_version != present:
+            raise StalePlanError(
+                f"the plan was made for configuration {plan.config_version[:12]}, the present one "
+                f"is {present[:12]}",
+                next_step="make the plan again",
+            )
 
     def _router(self, shard: str, mapping: str | None) -> KeyRouter:
         if mapping is None:

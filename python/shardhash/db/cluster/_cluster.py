@@ -1,0 +1,181 @@
+"""Route a key to its shard and get a connection there."""
+
+import logging
+import os
+from contextlib import AbstractContextManager
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, Self
+
+from shardhash.db.connections import ConnectionManager
+
+from shardhash.db.cluster._watch import ConfigWatch
+from shardhash.db.config import Config
+from shardhash.db.mapping import KeyRouter, KeyValue
+from shardhash.db.operations import Operations
+from shardhash.db.stores import ConfigStore, open_store
+from shardhash.errors import StaleMapError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+__all__ = ["Cluster"]
+
+_LOG = logging.getLogger("shardhash.db.cluster")
+
+
+class Cluster:
+    """Shards of one configuration. Thread-safe and fork-safe; connects when first needed.
+
+    Args:
+        config: the configuration to start with.
+        store: where it is kept; None: it never changes.
+        refresh_s: seconds between two questions for a newer version.
+        stale_reads: what a read does when the map was not confirmed for ``map_max_age_s`` of the
+            configuration: ``"warn"`` logs and goes on, ``"refuse"`` raises StaleMapError.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        store: ConfigStore | None = None,
+        refresh_s: float = 5.0,
+        stale_reads: Literal["warn", "refuse"] = "warn",
+    ) -> None:
+        self._watch = ConfigWatch(config, store, refresh_s=refresh_s)
+        self._stale_reads = stale_reads
+        self._view = _View(config, ConnectionManager(config), store)
+
+    @classmethod
+    def open(
+        cls,
+        path_or_url: str | os.PathLike[str],
+        *,
+        refresh_s: float = 5.0,
+        stale_reads: Literal["warn", "refuse"] = "warn",
+    ) -> Self:
+        """Return the cluster that a configuration file, or the store it points to, describes.
+
+        Raises:
+            ConfigError: the configuration is invalid; all problems with their lines.
+            StoreError: the store does not answer.
+        """
+        store = open_store(path_or_url)
+        config, _ = store.load()
+        return cls(config, store=store, refresh_s=refresh_s, stale_reads=stale_reads)
+
+    def __enter__(self) -> Self:
+        """Return the cluster itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close everything."""
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections and stop asking the store."""
+        self._watch.close()
+        self._view.close()
+
+    @property
+    def config(self) -> Config:
+        """Return the present configuration, an immutable value."""
+        return self._current().config
+
+    @property
+    def connections(self) -> ConnectionManager:
+        """Return the connections of the present configuration."""
+        return self._current().connections
+
+    @property
+    def operations(self) -> Operations:
+        """Return operations on the present configuration."""
+        return self._current().operations
+
+    def refresh(self) -> bool:
+        """Ask the store for a newer map now, and return whether it answered."""
+        return self._watch.refresh() != "unconfirmed"
+
+    def shard_for(self, mapping: str, key: KeyValue) -> str:
+        """Return the name of the shard that owns a key.
+
+        Raises:
+            KeyTypeError: the key is not of the mapping's declared type.
+            UsageError: no such mapping.
+        """
+        return self._current().router(mapping).shard_for(key)
+
+    def connection(
+        self, mapping: str, key: KeyValue, *, read_only: bool = False
+    ) -> "AbstractContextManager[Connection]":
+        """Return a context manager with a connection to the shard that owns a key.
+
+        Nothing is committed for you; leaving the block rolls back what is open. ``read_only`` goes
+        to a read endpoint, where the shard has one, and minds the age of the map.
+
+        Raises:
+            StaleMapError: the map is too old for a read, and ``stale_reads`` is ``"refuse"``.
+        """
+        view = self._current()
+        shard = view.router(mapping).shard_for(key)
+        if not read_only:
+            return view.connections.write(shard)
+        self._mind_age()
+        return view.connections.read(shard)
+
+    def _mind_age(self) -> None:
+        if not self._watch.is_stale:
+            return
+        age = self._watch.age_s
+        if self._stale_reads == "refuse":
+            raise StaleMapError(
+                f"the store last confirmed the map {age:.0f} s ago, reads allow "
+                f"{self._view.config.map_max_age_s:.0f} s: the rows may have moved",
+                next_step="see why the store does not answer, or open with stale_reads='warn'",
+            )
+        _LOG.warning("stale_map", extra={"fields": {"age_s": age}})
+
+    def _current(self) -> "_View":
+        """Return the view of the present configuration; one that is in use lives on."""
+        config = self._watch.config
+        view = self._view
+        if view.config is config:
+            return view
+        self._view = view.followed_by(config)
+        return self._view
+
+
+class _View:
+    """One configuration with its connections, operations and routers."""
+
+    def __init__(
+        self, config: Config, connections: ConnectionManager, store: ConfigStore | None
+    ) -> None:
+        self.config = config
+        self.connections = connections
+        self._store = store
+        self._routers: dict[str, KeyRouter] = {}
+
+    @cached_property
+    def operations(self) -> Operations:
+        return Operations(self.config, store=self._store)
+
+    def followed_by(self, config: Config) -> "_View":
+        """Return the view of a newer configuration; connections go over where they still fit."""
+        connections = self.connections
+        if (config.instances, config.shards) != (self.config.instances, self.config.shards):
+            connections = ConnectionManager(config)
+            self.close()
+        return _View(config, connections, self._store)
+
+    def close(self) -> None:
+        """Close all connections that are not in use."""
+        self.connections.close()
+        if "operations" in self.__dict__:
+            self.operations.close()
+
+    def router(self, mapping: str) -> KeyRouter:
+        router = self._routers.get(mapping)
+        if router is None:
+            router = self._routers[mapping] = self.config.router(mapping)
+        return router
