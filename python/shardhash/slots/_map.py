@@ -128,8 +128,10 @@ class SlotMap(SlotTable):
         Raises:
             PlacementError: the map has no such shard.
         """
-        self._index(shard)
-        return self._sets()[shard]
+        try:
+            return self._sets()[shard]
+        except (KeyError, TypeError):
+            raise unknown_shard(shard, self.shards) from None
 
     def with_shard(self, name: str, *, weight: float = 1.0) -> "SlotMap":
         """Return a map with one more, last shard, which takes its quota; nothing else moves.
