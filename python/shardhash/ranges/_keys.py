@@ -170,5 +170,5 @@ def shown(value: object, limit: int = 60) -> str:
     try:
         text = repr(value)
     except ValueError:
-        text = f"a {type(value).__name__} too long to print"
+        text = f"{type(value).__name__} value too long to print"
     return text if len(text) <= limit else text[:limit] + "..."
