@@ -36,6 +36,7 @@ __all__ = [
     "Value",
     "compose",
     "dotted",
+    "resolve",
 ]
 
 MAX_TEXT_SIZE = 4 * 1024 * 1024
@@ -76,7 +77,7 @@ class ScalarNode:
     @property
     def value(self) -> Value:
         """Return the value by the YAML 1.2 core schema, with dates besides."""
-        return _resolve(self.text) if self.is_plain else self.text
+        return resolve(self.text) if self.is_plain else self.text
 
 
 @dataclass(slots=True)
@@ -272,7 +273,8 @@ def _explained(error: MarkedYAMLError) -> str:
     return f"not YAML:{context} {complaint}; check quotes, brackets and indentation here"
 
 
-def _resolve(text: str) -> Value:
+def resolve(text: str) -> Value:
+    """Return the value of an unquoted scalar."""
     if text in _NULL:
         return None
     if text in _BOOL:

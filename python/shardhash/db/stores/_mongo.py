@@ -9,7 +9,7 @@ and needs neither transactions, nor an order of results, nor field names with do
     history   {_id: "app/6", body: masked text, author, saved_ms}
     leases    {_id: "app/name", holder, token, expires_ms}
     journal   {_id: "app/operation/0", record: JSON, written_ms}
-    journals  {_id: app, operations: [...]}
+    journals  {_id: "app/0", operation}
     clock     {_id: app, now}
 
 Times are milliseconds since 1970, because not every server gives a date back as a date.
@@ -217,10 +217,7 @@ class MongoStore:
 
         app = self._named_app()
         if number == 0:
-            with self._asking("journals") as journals:
-                journals.find_one_and_update(
-                    {"_id": app}, {"$addToSet": {"operations": operation}}, upsert=True
-                )
+            self._list_journal(operation)
         document = {
             "_id": f"{app}/{operation}/{number}",
             "record": json.dumps(dict(record)),
@@ -247,9 +244,24 @@ class MongoStore:
 
     def list_journals(self) -> tuple[str, ...]:
         """Return the names of all operations that have a journal, the oldest first."""
+        app = self._named_app()
+        names: list[str] = []
         with self._asking("journals") as journals:
-            found = journals.find_one({"_id": self._named_app()})
-        return () if found is None else tuple(found["operations"])
+            while True:
+                found = journals.find_one({"_id": f"{app}/{len(names)}"})
+                if found is None:
+                    return tuple(names)
+                names.append(str(found["operation"]))
+
+    def _list_journal(self, operation: str) -> None:
+        """Add a name to the numbered list of journals, unless it is there."""
+        names = list(self.list_journals())
+        app = self._named_app()
+        while operation not in names:
+            document = {"_id": f"{app}/{len(names)}", "operation": operation}
+            with self._asking("journals") as journals:
+                self._insert_or_ignore(journals, document)
+            names = list(self.list_journals())
 
     def _parse(self, text: str, version: str) -> Config:
         return Config.parse(
@@ -366,7 +378,7 @@ class MongoStore:
         try:
             yield self._collection(collection)
         except pymongo_errors.OperationFailure as error:
-            if error.code in (13, 18, 8000):
+            if error.code in (13, 18, 8000) or "uthenticat" in str(error):
                 what, step = "refused the login", "check user, password and authSource of the store"
             else:
                 what, step = f"refused a request (code {error.code})", "look at the server's log"
