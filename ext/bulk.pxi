@@ -1,0 +1,210 @@
+# Many keys in whatever form they come, and the memory that results go to.
+
+cdef class Batch:
+    """Keys in one of the forms that bulk calls take, held for the time of the call."""
+
+    cdef Py_ssize_t count
+
+    cdef int apply(self, const sh_rule *rule, uint8_t *out) except -1:
+        """Write the rule's result for each key to `out`, which has room for all of them."""
+        raise NotImplementedError
+
+    cdef int settle(self) except -1:
+        """Take care that `apply` and `key_objects` see the same keys."""
+        return 0
+
+    cdef list key_objects(self):
+        """Return the keys as Python objects."""
+        raise NotImplementedError
+
+    cdef bint overlaps(self, const uint8_t *start, size_t size):
+        """Return whether the keys' own memory overlaps `size` bytes at `start`."""
+        return False
+
+
+@cython.final
+cdef class SequenceBatch(Batch):
+    """Keys in a list or tuple, whose types may mix.
+
+    C holds borrowed pointers into up to SH_BLOCK keys at a time, and only while no Python code
+    can run. Before the first key whose reading may run some, the list's items are copied to a
+    tuple, which is what is read from then on; whether they still are the list's is seen at the
+    end.
+    """
+
+    cdef object keys
+    cdef tuple copied
+
+    def __cinit__(self, keys):
+        self.keys = keys
+        self.copied = keys if isinstance(keys, tuple) else None
+        self.count = len(keys)
+
+    cdef list key_objects(self):
+        self.settle()
+        return list(self.copied)
+
+    cdef int apply(self, const sh_rule *rule, uint8_t *out) except -1:
+        cdef sh_texts texts
+        cdef sh_span spans[SH_BLOCK]
+        cdef PyObject **items
+        cdef Py_ssize_t start = 0, size
+        self.check_unchanged()
+        while start < self.count:
+            items = PySequence_Fast_ITEMS(self.keys if self.copied is None else self.copied)
+            size = shpy_spans(items + start, self.count - start, &texts, spans)
+            sh_spans_apply(rule, spans, <size_t>size, out + <size_t>start * rule.item_size)
+            start += size
+            if size < SH_BLOCK and start < self.count:
+                self.settle()
+                key = self.copied[start]
+                self.apply_one(rule, key, start, out + <size_t>start * rule.item_size)
+                start += 1
+        self.check_unchanged()
+        return 0
+
+    cdef int apply_one(
+        self, const sh_rule *rule, object key, Py_ssize_t index, uint8_t *out
+    ) except -1:
+        cdef bytes owned = slow_key_bytes(key, index)
+        cdef sh_span span = span_of(owned)
+        sh_spans_apply(rule, &span, 1, out)
+        return 0
+
+    cdef int settle(self) except -1:
+        if self.copied is None:
+            self.copied = PyList_AsTuple(self.keys)
+            self.check_unchanged()
+        return 0
+
+    cdef int check_unchanged(self) except -1:
+        """Raise if the keys are not the ones that were given."""
+        cdef Py_ssize_t length = len(self.keys)
+        cdef bint is_same = length == self.count
+        if is_same and self.copied is not None and self.copied is not self.keys:
+            is_same = PyTuple_GET_SIZE(self.copied) == length and memcmp(
+                PySequence_Fast_ITEMS(self.keys), PySequence_Fast_ITEMS(self.copied),
+                <size_t>length * sizeof(PyObject *),
+            ) == 0
+        if not is_same:
+            raise PlacementError(
+                f"the list of keys changed while its {self.count} keys were hashed: "
+                "hash a copy, or change it afterwards"
+            )
+        return 0
+
+
+cdef Batch open_batch(object keys):
+    """Return the keys of a bulk argument.
+
+    A list or tuple comes first; then the Arrow interface, which knows nulls and text, before
+    the buffer of an object that offers both; then any iterable.
+
+    Raises:
+        KeyTypeError: the argument is one key, not iterable, or holds a type that is no key.
+        PlacementError: a buffer of a shape that cannot be read, or Arrow data that is not valid.
+    """
+    if isinstance(keys, (list, tuple)):
+        return SequenceBatch(keys)
+    if isinstance(keys, (str, bytes, bytearray)):
+        raise KeyTypeError(
+            f"{type(keys).__name__} is one key where many were expected: write [key]"
+        )
+    if hasattr(keys, "__arrow_c_array__"):
+        return ArrowBatch.of_array(keys)
+    if hasattr(keys, "__arrow_c_stream__"):
+        return ArrowBatch.of_stream(keys)
+    if PyObject_CheckBuffer(keys):
+        return BufferBatch(keys)
+    try:
+        iterator = iter(keys)
+    except TypeError:
+        raise KeyTypeError(
+            f"keys is {type(keys).__name__}: many keys are a list, an iterable, "
+            "an integer buffer or an Arrow array"
+        ) from None
+    return SequenceBatch(list(iterator))
+
+
+cdef array.array RESULT_U16 = array.array("H")
+cdef array.array RESULT_U32 = array.array("I")
+cdef array.array RESULT_U64 = array.array("Q")
+
+
+@cython.final
+cdef class Output:
+    """Room for `count` unsigned results of 2, 4 or 8 bytes: new, or a buffer of the caller's.
+
+    A caller's buffer is held until this object goes, so that it can neither move nor shrink.
+    """
+
+    cdef Py_buffer view
+    cdef uint8_t *start
+    cdef object result
+
+    def __cinit__(self, Py_ssize_t count, size_t item_size, out):
+        if out is None:
+            self.allocate(count, item_size)
+        else:
+            self.borrow(count, item_size, out)
+
+    def __dealloc__(self):
+        PyBuffer_Release(&self.view)
+
+    cdef int allocate(self, Py_ssize_t count, size_t item_size) except -1:
+        cdef array.array template = (
+            RESULT_U16 if item_size == 2 else RESULT_U32 if item_size == 4 else RESULT_U64
+        )
+        cdef array.array made = array.clone(template, count, False)
+        self.start = <uint8_t *>made.data.as_voidptr
+        self.result = memoryview(made)
+        return 0
+
+    cdef int borrow(self, Py_ssize_t count, size_t item_size, object out) except -1:
+        wanted = f"out must be a writable contiguous buffer of {count} unsigned {item_size}-byte items"
+        try:
+            PyObject_GetBuffer(out, &self.view, PyBUF_FULL_RO | PyBUF_WRITABLE)
+        except (BufferError, TypeError, ValueError) as error:
+            raise PlacementError(f"{wanted}, found {type(out).__name__}: {error}") from error
+        order, kind = split_format(&self.view)
+        if (
+            (order and order in FOREIGN_ORDERS) or kind not in tuple("HILQN")
+            or not is_flat(&self.view)
+            or <size_t>self.view.itemsize != item_size or self.view.shape[0] != count
+            or <uintptr_t>self.view.buf % item_size != 0
+        ):
+            raise PlacementError(f"{wanted}, found {view_text(&self.view)}")
+        self.start = <uint8_t *>self.view.buf
+        self.result = memoryview(out)
+        return 0
+
+
+cdef Output open_output(const sh_rule *rule, Batch batch, object out):
+    cdef Output output = Output(batch.count, rule.item_size, out)
+    if batch.overlaps(output.start, <size_t>batch.count * rule.item_size):
+        raise PlacementError("out overlaps the keys in memory: give it memory of its own")
+    return output
+
+
+cdef object apply_rule(const sh_rule *rule, Batch batch, object out):
+    """Return a memoryview of the rule's result for each key; `out` as the public face says."""
+    cdef Output output = open_output(rule, batch, out)
+    batch.apply(rule, output.start)
+    return output.result
+
+
+cdef dict partition_keys(const sh_rule *rule, Batch batch, tuple owners):
+    """Return the keys of each owner that got one: owners in order, keys in input order."""
+    batch.settle()
+    cdef Output output = open_output(rule, batch, None)
+    batch.apply(rule, output.start)
+    cdef const uint32_t *owner_of = <const uint32_t *>output.start
+    cdef list parts = [None] * len(owners)
+    cdef Py_ssize_t i = 0
+    for key in batch.key_objects():
+        part = parts[owner_of[i]]
+        if part is None:
+            part = parts[owner_of[i]] = []
+        (<list>part).append(key)
+        i += 1
+    return {owner: part for owner, part in zip(owners, parts) if part is not None}

@@ -1,0 +1,26 @@
+#include "cpython_keys.h"
+
+/* Objects of a shuffled list are a cache miss each; this many ahead hides it. */
+#define AHEAD 16
+
+#if defined(__GNUC__) || defined(__clang__)
+#define PREFETCH(address) __builtin_prefetch(address)
+#else
+#define PREFETCH(address) ((void)(address))
+#endif
+
+Py_ssize_t shpy_spans(PyObject *const *keys, Py_ssize_t available, sh_texts *texts,
+                      sh_span *spans) {
+    Py_ssize_t count = available < SH_BLOCK ? available : SH_BLOCK;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (i + AHEAD < available) {
+            /* The text of a short str or bytes begins within the next 64 bytes. */
+            PREFETCH(keys[i + AHEAD]);
+            PREFETCH((const char *)keys[i + AHEAD] + 48);
+        }
+        if (!shpy_span(keys[i], texts->text[i], &spans[i])) {
+            return i;
+        }
+    }
+    return count;
+}

@@ -1,0 +1,125 @@
+# Key bytes of one key.
+
+_HINTS = {
+    "bool": "write int(key) or str(key)",
+    "float": "a float has no exact text, write str(key) or int(key) yourself",
+    "NoneType": "leave out keys that are missing",
+    "bytearray": "write bytes(key)",
+    "memoryview": "write bytes(key)",
+    "date": "write key.isoformat()",
+    "datetime": "write key.isoformat()",
+    "Decimal": "write int(key) or str(key)",
+}
+_WANTED = "a key is str, bytes, int or uuid.UUID"
+
+
+cdef str key_name(Py_ssize_t index):
+    """Return what messages call a key: its place among many, or -1 for the only one."""
+    return "key" if index < 0 else f"keys[{index}]"
+
+
+cdef object no_key(object key, Py_ssize_t index):
+    """Return the exception for a value that has no key bytes."""
+    name = type(key).__name__
+    hint = _HINTS.get(name)
+    advice = f"{_WANTED}; {hint}" if hint else _WANTED
+    return KeyTypeError(f"{key_name(index)} is {name}: {advice}")
+
+
+cdef bytes text_bytes(object key, Py_ssize_t index):
+    try:
+        return PyUnicode_AsUTF8String(key)
+    except UnicodeEncodeError:
+        raise KeyTypeError(
+            f"{key_name(index)} is {type(key).__name__} with a lone surrogate: "
+            "it has no UTF-8 form, decode its source without surrogateescape"
+        ) from None
+
+
+cdef bytes int_bytes(object key, Py_ssize_t index):
+    try:
+        return PyUnicode_AsUTF8String(int.__repr__(key))
+    except ValueError as error:
+        raise KeyTypeError(
+            f"{key_name(index)} is {type(key).__name__} with too many digits: {error}"
+        ) from error
+
+
+cdef object as_index(object key, Py_ssize_t index):
+    """Return the int that an object with ``__index__`` stands for."""
+    if not hasattr(type(key), "__index__"):
+        raise no_key(key, index)
+    try:
+        return key.__index__()
+    except TypeError as error:
+        raise no_key(key, index) from error
+
+
+cdef bint is_uuid(object key):
+    # Nobody can hold a UUID before the module is imported, and importing it takes a while.
+    uuid = sys.modules.get("uuid")
+    return uuid is not None and isinstance(key, uuid.UUID)
+
+
+cdef bytes slow_key_bytes(object key, Py_ssize_t index):
+    """Return the key bytes of any key, or raise KeyTypeError; may run Python code.
+
+    Subclasses count by value: their own ``__str__`` or ``__repr__`` is not asked.
+    """
+    cdef bytes found
+    if isinstance(key, str):
+        found = text_bytes(key, index)
+    elif isinstance(key, bytes):
+        found = PyBytes_FromStringAndSize(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
+    elif isinstance(key, bool):
+        raise no_key(key, index)
+    elif isinstance(key, int):
+        found = int_bytes(key, index)
+    elif is_uuid(key):
+        digits = f"{key.int:032x}"
+        text = "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+        found = PyUnicode_AsUTF8String(text)
+    else:
+        number = as_index(key, index)
+        if not isinstance(number, int):
+            raise no_key(key, index)
+        found = int_bytes(number, index)
+    if <size_t>PyBytes_GET_SIZE(found) > SH_KEY_SIZE_MAX:
+        raise KeyTypeError(
+            f"{key_name(index)} has {len(found)} bytes: a key has at most {SH_KEY_SIZE_MAX}"
+        )
+    return found
+
+
+cdef inline sh_span span_of(bytes owned) noexcept:
+    cdef sh_span span
+    span.data = <const uint8_t *>PyBytes_AS_STRING(owned)
+    span.size = <size_t>PyBytes_GET_SIZE(owned)
+    return span
+
+
+cdef uint64_t slow_hash(sh_hash hash, uint64_t seed, object key) except? 0:
+    cdef bytes owned = slow_key_bytes(key, -1)
+    return sh_hash_span(hash, seed, span_of(owned))
+
+
+cdef inline uint64_t hash_key(sh_hash hash, uint64_t seed, object key) except? 0:
+    """Return the hash of one key."""
+    cdef uint8_t text[SH_DECIMAL_SIZE]
+    cdef sh_span span
+    if shpy_span(<PyObject *>key, text, &span):
+        return sh_hash_span(hash, seed, span)
+    return slow_hash(hash, seed, key)
+
+
+def key_bytes(key, /):
+    """Return the canonical bytes of a key, which are what is hashed. Stable since 0.1.
+
+    ``str`` as UTF-8, ``bytes`` as they are, ``int`` as decimal text, ``uuid.UUID`` as its
+    36-character lower-case text; subclasses, and objects with ``__index__``, by their value.
+
+    Raises:
+        KeyTypeError: anything else, among it bool, float, None, Decimal, dates, bytearray,
+            memoryview and text with lone surrogates.
+    """
+    return slow_key_bytes(key, -1)

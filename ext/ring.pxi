@@ -1,0 +1,322 @@
+# The base of HashRing.
+
+cdef dict RING_HASHES = {"xxh64": (SH_HASH_XXH64, 32)}
+
+
+@cython.final
+cdef class NodeArray:
+    """Nodes as C takes them; their names are borrowed from the tuple, which is held."""
+
+    cdef tuple names
+    cdef bytes nodes  # sh_node[node_count]
+    cdef uint64_t point_count
+
+    def __cinit__(self, tuple names, counts, order):
+        """List the nodes `order`, by their number in `names` and `counts`."""
+        cdef Py_ssize_t i, node, size
+        cdef sh_node *at
+        self.names = names
+        self.nodes = bytes(len(order) * sizeof(sh_node))
+        for i in range(len(order)):
+            node = order[i]
+            at = self.get() + i
+            at.name.data = <const uint8_t *>PyUnicode_AsUTF8AndSize(names[node], &size)
+            at.name.size = <size_t>size
+            at.point_count = counts[node]
+            at.owner = <uint16_t>node
+            self.point_count += at.point_count
+
+    cdef inline sh_node *get(self) noexcept:
+        return <sh_node *>PyBytes_AS_STRING(self.nodes)
+
+
+@cython.final
+cdef class PointArray:
+    """Sorted points with their owners, each with room for a sentinel."""
+
+    cdef bytes points  # uint32[count + 1]
+    cdef bytes owners  # uint16[count + 1]
+    cdef uint32_t count
+
+    def __cinit__(self, uint64_t room):
+        self.points = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(room + 1) * 4)
+        self.owners = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(room + 1) * 2)
+
+    @staticmethod
+    cdef PointArray of_nodes(NodeArray nodes):
+        """Return the points of nodes that are in the order of their names."""
+        cdef PointArray made = PointArray(nodes.point_count)
+        cdef bytes scratch = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>nodes.point_count * 16)
+        cdef size_t node_count = PyBytes_GET_SIZE(nodes.nodes) // <Py_ssize_t>sizeof(sh_node)
+        cdef uint64_t *scratch_ptr = <uint64_t *>PyBytes_AS_STRING(scratch)
+        cdef sh_node *nodes_ptr = nodes.get()
+        cdef uint32_t *points_ptr = made.points_ptr()
+        cdef uint16_t *owners_ptr = made.owners_ptr()
+        with nogil:
+            sh_ring_build(nodes_ptr, node_count, scratch_ptr, points_ptr, owners_ptr)
+        made.count = <uint32_t>nodes.point_count
+        return made
+
+    cdef inline uint32_t *points_ptr(self) noexcept:
+        return <uint32_t *>PyBytes_AS_STRING(self.points)
+
+    cdef inline uint16_t *owners_ptr(self) noexcept:
+        return <uint16_t *>PyBytes_AS_STRING(self.owners)
+
+    cdef sh_points view(self) noexcept:
+        cdef sh_points view
+        view.points = self.points_ptr()
+        view.owners = self.owners_ptr()
+        view.count = self.count
+        return view
+
+
+cdef class Ring:
+    """The points of weighted nodes on a circle; immutable once built.
+
+    Invariants: those of sh_ring in shardhash.h, which `_validate` checks.
+    """
+
+    cdef sh_ring ring
+    cdef PointArray points
+    cdef bytes index  # uint32[sh_ring_index_size(point_count)]
+    cdef readonly tuple nodes
+    cdef readonly str scheme
+    cdef readonly tuple _weights
+    cdef readonly tuple _counts
+    cdef readonly object _points_per_weight
+
+    def _build(self, nodes, weights, counts, *, points_per_weight, scheme, base=None):
+        """Fill the ring; once only.
+
+        Args:
+            nodes: tuple of unique names, exact str of valid UTF-8.
+            weights: tuple of float, kept for the configuration.
+            counts: tuple of int, the points of each node, at least 1, 2**31 in sum.
+            points_per_weight: kept for the configuration.
+            scheme: ``xxh64``.
+            base: a ring of the same scheme whose points of nodes with equal name and count are
+                taken over, instead of being made and sorted again.
+
+        Raises:
+            RuntimeError: the ring is built already.
+        """
+        cdef PointArray points
+        if base is None:
+            points = self.fresh_points(nodes, counts)
+        else:
+            points = self.merged_points(nodes, counts, base)
+        index_size = sh_ring_index_size(points.count)
+        cdef bytes index = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>index_size * 4)
+        sh_ring_index(points.points_ptr(), points.count, <uint32_t *>PyBytes_AS_STRING(index))
+        if self.nodes is not None:
+            raise RuntimeError("a ring is immutable: make a new one")
+        self._weights = weights
+        self._counts = counts
+        self._points_per_weight = points_per_weight
+        self.scheme = scheme
+        self.points = points
+        self.index = index
+        self.ring.points = points.points_ptr()
+        self.ring.owners = points.owners_ptr()
+        self.ring.index = <const uint32_t *>PyBytes_AS_STRING(index)
+        self.ring.index_shift = sh_ring_index_shift(points.count)
+        self.ring.hash, self.ring.hash_shift = RING_HASHES[scheme]
+        self.ring.node_count = <uint32_t>PyTuple_GET_SIZE(nodes)
+        self.ring.point_count = points.count
+        self.nodes = nodes
+
+    cdef PointArray fresh_points(self, tuple nodes, tuple counts):
+        return PointArray.of_nodes(NodeArray(nodes, counts, in_name_order(nodes)))
+
+    cdef PointArray merged_points(self, tuple nodes, tuple counts, Ring base):
+        """Return the base's points without the nodes that go and with those that come."""
+        cdef dict numbers = {name: number for number, name in enumerate(nodes)}
+        cdef Py_ssize_t old, node_count = PyTuple_GET_SIZE(base.nodes)
+        cdef bytes renumbered = PyBytes_FromStringAndSize(NULL, node_count * 2)
+        cdef uint16_t *renumbered_ptr = <uint16_t *>PyBytes_AS_STRING(renumbered)
+        for old in range(node_count):
+            number = numbers.get(base.nodes[old])
+            if number is not None and counts[number] == base._counts[old]:
+                renumbered_ptr[old] = number
+                del numbers[base.nodes[old]]
+            else:
+                renumbered_ptr[old] = SH_NODE_GONE
+        added = PointArray.of_nodes(NodeArray(nodes, counts, [numbers[n] for n in sorted(numbers)]))
+        return merge_points(base.points, renumbered, added, nodes, sum(counts))
+
+    @property
+    def owners(self):
+        """The tuple that indices of `lookup_many` refer to: the same as `nodes`."""
+        return self.nodes
+
+    @property
+    def point_count(self):
+        """The number of points of all nodes."""
+        return self.ring.point_count
+
+    def lookup(self, key, /):
+        """Return the node of a key. Stable since 0.1.
+
+        Raises:
+            KeyTypeError: the value has no key bytes.
+            PlacementError: the ring is empty.
+
+        Complexity: constant on average; about two reads of memory beyond the hash.
+        """
+        cdef uint64_t hash = hash_key(self.ring.hash, 0, key)
+        if self.ring.point_count == 0:
+            raise empty_ring()
+        return self.nodes[<Py_ssize_t>sh_ring_lookup(&self.ring, hash)]
+
+    def lookup_many(self, keys, *, out=None):
+        """Return the index in `owners` of each key's node, uint32[len(keys)].
+
+        Args:
+            keys: any form of bulk keys.
+            out: a writable contiguous buffer of len(keys) unsigned 4-byte items to use instead of
+                a new one; its content is undefined after an error.
+
+        Raises:
+            KeyTypeError: a key has no key bytes; the message names the first.
+            PlacementError: the ring is empty and keys are not; keys or `out` of a wrong shape.
+        """
+        cdef Batch batch = open_batch(keys)
+        cdef sh_rule rule = self.rule_for(batch)
+        return apply_rule(&rule, batch, out)
+
+    def partition(self, keys):
+        """Return the keys of each node that got one: nodes in order, keys in input order.
+
+        Raises:
+            KeyTypeError: a key has no key bytes; the message names the first.
+            PlacementError: the ring is empty and keys are not; keys of a wrong shape.
+        """
+        cdef Batch batch = open_batch(keys)
+        cdef sh_rule rule = self.rule_for(batch)
+        return partition_keys(&rule, batch, self.nodes)
+
+    def lookup_n(self, key, n):
+        """Return the first `n` distinct nodes from a key on, in ring order. Stable since 0.1.
+
+        Args:
+            n: from 1 to the number of nodes.
+
+        Raises:
+            KeyTypeError: the value has no key bytes.
+            PlacementError: `n` is out of range.
+
+        Complexity: linear in the points passed, about n for small n.
+        """
+        cdef uint64_t hash = hash_key(self.ring.hash, 0, key)
+        cdef Py_ssize_t wanted = self.checked_n(n), i
+        cdef uint64_t seen[1024]  # SH_SEEN_WORDS(SH_NODES_MAX)
+        cdef uint16_t few[64]
+        cdef uint16_t *found = few
+        cdef bytes many
+        if wanted > 64:
+            many = PyBytes_FromStringAndSize(NULL, wanted * 2)
+            found = <uint16_t *>PyBytes_AS_STRING(many)
+        sh_ring_lookup_n(&self.ring, hash, <size_t>wanted, seen, found)
+        return tuple([self.nodes[<Py_ssize_t>found[i]] for i in range(wanted)])
+
+    cdef Py_ssize_t checked_n(self, n) except -1:
+        cdef Py_ssize_t wanted
+        try:
+            wanted = n
+        except OverflowError:
+            wanted = -1
+        except TypeError as error:
+            raise PlacementError(f"n is {type(n).__name__}: it must be an int") from error
+        if not 1 <= wanted <= self.ring.node_count:
+            raise PlacementError(
+                f"{n!r:.40} distinct nodes were asked for, and the ring has "
+                f"{self.ring.node_count}: ask for 1 to that many"
+            )
+        return wanted
+
+    def _moves(self, other):
+        """Return the ranges whose node differs on another ring: (start, end, source, target).
+
+        Both rings have points. Positions are in [0, 2**32); sorted, touching ranges merged.
+        """
+        cdef Ring after = other
+        cdef dict numbers = {name: number for number, name in enumerate(self.nodes)}
+        same_as = array.array("I", [numbers.get(name, SH_NODES_MAX) for name in after.nodes])
+        cdef const uint32_t *same_as_ptr = (<array.array>same_as).data.as_uints
+        cdef size_t count = sh_ring_moves(&self.ring, &after.ring, same_as_ptr, NULL)
+        cdef bytes moves = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(count * sizeof(sh_move)))
+        cdef sh_move *moves_ptr = <sh_move *>PyBytes_AS_STRING(moves)
+        sh_ring_moves(&self.ring, &after.ring, same_as_ptr, moves_ptr)
+        return [
+            (
+                moves_ptr[i].start, moves_ptr[i].end, self.nodes[<Py_ssize_t>moves_ptr[i].source],
+                after.nodes[<Py_ssize_t>moves_ptr[i].target],
+            )
+            for i in range(<Py_ssize_t>count)
+        ]
+
+    def _points(self):
+        """Return positions and node numbers of the points: memoryviews uint32[n], uint16[n]."""
+        self.check_built()
+        cdef Py_ssize_t n = self.points.count
+        return (
+            memoryview(self.points.points).cast("I")[:n], memoryview(self.points.owners).cast("H")[:n]
+        )
+
+    def _validate(self):
+        """Raise AssertionError if an invariant does not hold.
+
+        Complexity: linear in the points; for tests.
+        """
+        self.check_built()
+        cdef NodeArray nodes = NodeArray(self.nodes, self._counts, range(len(self.nodes)))
+        cdef bytes counted = bytes(4 * len(self.nodes))
+        cdef const char *reason = sh_ring_validate(
+            &self.ring, nodes.get(), <uint32_t *>PyBytes_AS_STRING(counted)
+        )
+        if reason != NULL:
+            raise AssertionError(reason.decode())
+
+    cdef int check_built(self) except -1:
+        if self.nodes is None:
+            raise RuntimeError("the ring is not built: call its class")
+        return 0
+
+    cdef sh_rule rule_for(self, Batch batch) except *:
+        self.check_built()
+        if self.ring.point_count == 0 and batch.count > 0:
+            raise empty_ring()
+        return sh_rule_ring(&self.ring)
+
+    def __sizeof__(self):
+        """Return the bytes of points, owners and index in memory."""
+        arrays = (self.points.points, self.points.owners, self.index)
+        return object.__sizeof__(self) + sum(map(sys.getsizeof, arrays))
+
+
+cdef list in_name_order(tuple names):
+    """Return the numbers of names in the order of their UTF-8 bytes, which is code point order."""
+    return sorted(range(len(names)), key=names.__getitem__)
+
+
+cdef object empty_ring():
+    return PlacementError("the ring is empty and places no key: add a node first")
+
+
+cdef PointArray merge_points(
+    PointArray kept, bytes renumbered, PointArray added, tuple names, uint64_t room
+):
+    cdef PointArray made = PointArray(room)
+    cdef bytes spans = bytes(len(names) * sizeof(sh_span))
+    cdef sh_span *spans_ptr = <sh_span *>PyBytes_AS_STRING(spans)
+    cdef sh_points kept_view = kept.view(), added_view = added.view()
+    cdef Py_ssize_t i, size
+    for i in range(len(names)):
+        spans_ptr[i].data = <const uint8_t *>PyUnicode_AsUTF8AndSize(names[i], &size)
+        spans_ptr[i].size = <size_t>size
+    made.count = sh_ring_merge(
+        &kept_view, <const uint16_t *>PyBytes_AS_STRING(renumbered), &added_view, spans_ptr,
+        made.points_ptr(), made.owners_ptr(),
+    )
+    return made

@@ -1,0 +1,58 @@
+"""Types that all placements share: keys, bulk keys and the `Placement` protocol."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Protocol, SupportsIndex, TypeAlias, TypeVar, runtime_checkable
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer, CapsuleType
+    from uuid import UUID
+
+__all__ = ["ArrowArray", "ArrowStream", "Key", "Keys", "Placement"]
+
+Key: TypeAlias = "str | bytes | SupportsIndex | UUID"
+"""What has key bytes. bool is a SupportsIndex to type checkers, and refused at run time."""
+
+
+class ArrowArray(Protocol):
+    """An Arrow array, of any library: https://arrow.apache.org/docs/format/CDataInterface.html."""
+
+    def __arrow_c_array__(
+        self, requested_schema: "CapsuleType | None" = None
+    ) -> "tuple[CapsuleType, CapsuleType]":
+        """Return the capsules of a schema and an array."""
+
+
+class ArrowStream(Protocol):
+    """A stream of Arrow arrays, such as a chunked array or a column of a data frame."""
+
+    def __arrow_c_stream__(self, requested_schema: "CapsuleType | None" = None) -> "CapsuleType":
+        """Return the capsule of a stream."""
+
+
+Keys: TypeAlias = "Iterable[Key] | Buffer | ArrowArray | ArrowStream"
+"""Bulk keys: a list or other iterable of keys, an integer buffer, an Arrow array or stream."""
+
+_K_contra = TypeVar("_K_contra", contravariant=True)
+_Ks_contra = TypeVar("_Ks_contra", contravariant=True)
+
+
+@runtime_checkable
+class Placement(Protocol[_K_contra, _Ks_contra]):
+    """What gives each key an owner: HashRing, SlotMap and RangeMap, all immutable.
+
+    Its parameters are the types of one key and of bulk keys: ``Placement[Key, Keys]`` is any
+    that hashes.
+    """
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """The owners that indices refer to."""
+
+    def lookup(self, key: _K_contra, /) -> str:
+        """Return the owner of a key."""
+
+    def lookup_many(self, keys: _Ks_contra, *, out: "Buffer | None" = None) -> memoryview:
+        """Return the index in `owners` of each key's owner, uint32[len(keys)]."""
+
+    def partition(self, keys: _Ks_contra) -> "dict[str, list[_K_contra]]":  # type: ignore[misc]
+        """Return the keys of each owner that got one, in input order."""

@@ -1,0 +1,263 @@
+"""``HashRing``: consistent hashing on a ring of weighted nodes, for caches, queues and the like.
+
+    >>> ring = HashRing({"a": 1, "b": 2})
+    >>> ring.lookup("user:42")
+    'b'
+    >>> ring.lookup_n("user:42", 2)
+    ('b', 'a')
+    >>> grown = ring.updated(add=["c"])
+    >>> {move.target for move in ring.moves_to(grown)}
+    {'c'}
+
+Everything here is an immutable value and pure: no file, no network, no clock.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import floor
+from struct import pack
+from types import MappingProxyType
+from typing import NamedTuple, Self, overload
+
+from shardhash._core import Ring
+from shardhash._names import checked_name, checked_positive, listed, quoted
+from shardhash.errors import PlacementError
+from shardhash.hashing import xxh64
+
+__all__ = ["HashRing", "RingMove", "RingMoves"]
+
+_POSITIONS = 2**32
+_MAX_NODES = 65_535
+_MAX_POINTS = 2**31
+_SCHEMES = ("xxh64",)
+
+
+class RingMove(NamedTuple):
+    """The positions ``[start, end)``, 0 <= start < end <= 2**32, that go to another node."""
+
+    start: int
+    end: int
+    source: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class RingMoves(Sequence[RingMove]):
+    """The moves from one ring to another: exact, minimal, none if the rings place alike.
+
+    Attributes:
+        ranges: ascending, disjoint; ranges that touch have another source or target. A range
+            that wraps around the end of the ring is two.
+    """
+
+    ranges: tuple[RingMove, ...]
+
+    @property
+    def fraction(self) -> float:
+        """The part of all positions that moves, from 0.0 to 1.0."""
+        return sum(move.end - move.start for move in self.ranges) / _POSITIONS
+
+    @overload
+    def __getitem__(self, position: int) -> RingMove: ...
+    @overload
+    def __getitem__(self, position: slice) -> tuple[RingMove, ...]: ...
+    def __getitem__(self, position: int | slice) -> RingMove | tuple[RingMove, ...]:
+        """Return the move at a position, or a tuple of the moves of a slice."""
+        return self.ranges[position]
+
+    def __len__(self) -> int:
+        """Return the number of moves."""
+        return len(self.ranges)
+
+
+class HashRing(Ring):
+    """An immutable ring that gives each key the node of the first point at or after its position.
+
+    Thread-safe, hashable, picklable (configuration only). A change is a new ring. Two rings are
+    equal when scheme, nodes in their order, weights and points are; then indices are equal too.
+    The order of the nodes numbers them, and has no part in where a key goes.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        nodes: Iterable[str] | Mapping[str, float],
+        *,
+        points_per_weight: float = 160,
+        scheme: str = "xxh64",
+    ) -> None:
+        """Make a ring of nodes.
+
+        Args:
+            nodes: unique names, each with weight 1.0, or a mapping from name to weight; weights
+                are finite and greater than 0. No node is legal; such a ring looks nothing up.
+            points_per_weight: a node gets ``max(1, floor(weight * points_per_weight + 0.5))``
+                points. More points spread keys more evenly and take more memory.
+            scheme: ``xxh64``: point k of a node is the high half of XXH64(name, seed k), and a
+                key's position that of XXH64(key bytes, seed 0). Stable since 0.1.
+
+        Raises:
+            PlacementError: a bad name, weight or scheme; more than 65,535 nodes or 2**31 points.
+
+        Complexity: linear in the number of points.
+        """
+        if scheme not in _SCHEMES:
+            raise PlacementError(
+                f"unknown ring scheme {scheme!r}: the schemes are {quoted(_SCHEMES)}"
+            )
+        factor = checked_positive(points_per_weight, "points_per_weight")
+        self._set(_weights_of(nodes), factor, scheme, None)
+
+    def _set(
+        self, weights: Mapping[str, float], factor: float, scheme: str, base: Ring | None
+    ) -> None:
+        if len(weights) > _MAX_NODES:
+            raise PlacementError(f"{len(weights)} nodes given: a ring takes at most {_MAX_NODES}")
+        self._build(
+            tuple(weights),
+            tuple(weights.values()),
+            _point_counts(weights, factor),
+            points_per_weight=factor,
+            scheme=scheme,
+            base=base,
+        )
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """The weight of every node, read-only, in the order of `nodes`."""
+        return MappingProxyType(dict(zip(self.nodes, self._weights, strict=True)))
+
+    def updated(
+        self,
+        *,
+        add: Iterable[str] | Mapping[str, float] = (),
+        remove: Iterable[str] = (),
+    ) -> Self:
+        """Return a ring with nodes added and removed; the others keep their points and order.
+
+        Keys move only to nodes that come or grow and from nodes that go or shrink.
+
+        Args:
+            add: names or a mapping from name to weight; they become the last nodes. A name that
+                is also in `remove` keeps its place and gets the new weight.
+            remove: names of the ring.
+
+        Raises:
+            PlacementError: a name to remove that is not there, a name to add that is, or a bad
+                name or weight.
+
+        Complexity: linear in the number of points, without sorting those that stay.
+        """
+        added = _weights_of(add)
+        removed = set(_names_of(remove))
+        weights = dict(zip(self.nodes, self._weights, strict=True))
+        if unknown := removed - weights.keys():
+            raise PlacementError(
+                f"unknown node {quoted(sorted(unknown))}: the ring has {quoted(self.nodes)}"
+            )
+        if present := added.keys() & (weights.keys() - removed):
+            raise PlacementError(
+                f"node {quoted(sorted(present))} is on the ring already: "
+                "name it in remove too, to give it a new weight"
+            )
+        for name in removed - added.keys():
+            del weights[name]
+        made = type(self).__new__(type(self))
+        made._set(weights | added, self._points_per_weight, self.scheme, self)
+        return made
+
+    def moves_to(self, other: "HashRing") -> RingMoves:
+        """Return which positions change their node on the way to another ring.
+
+        Raises:
+            PlacementError: the other ring has another scheme, or one of the two has no node.
+
+        Complexity: linear in the points of both.
+        """
+        if not isinstance(other, HashRing):
+            raise PlacementError(f"moves_to takes a HashRing, found {type(other).__name__}")
+        if self.scheme != other.scheme:
+            raise PlacementError(
+                f"no moves from scheme {self.scheme!r} to {other.scheme!r}: "
+                "every key may move; compare rings of one scheme"
+            )
+        if not self.nodes and not other.nodes:
+            return RingMoves(())
+        if not self.nodes or not other.nodes:
+            raise PlacementError("a ring without nodes owns nothing that could move")
+        return RingMoves(tuple(map(RingMove._make, self._moves(other))))
+
+    @property
+    def version_hash(self) -> str:
+        """16 hex digits of XXH64 of the ring's canonical text; equal for equal rings.
+
+        The text is in docs/reference/bytes.md. Stable since 0.1.
+        """
+        return f"{xxh64(self._canonical_text()):016x}"
+
+    def _canonical_text(self) -> str:
+        lines = [f"ring {self.scheme} {self.point_count}\n"]
+        lines += (
+            f"{len(node.encode())}:{node} {pack('>d', weight).hex()} {count}\n"
+            for node, weight, count in zip(self.nodes, self._weights, self._counts, strict=True)
+        )
+        return "".join(lines)
+
+    def __len__(self) -> int:
+        """Return the number of nodes."""
+        return len(self.nodes)
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether scheme, nodes in their order, weights and points are equal."""
+        if not isinstance(other, HashRing):
+            return NotImplemented
+        return self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        """Return a hash of scheme, nodes, weights and points."""
+        return hash(self._identity())
+
+    def _identity(self) -> tuple[str, tuple[str, ...], tuple[float, ...], tuple[int, ...]]:
+        # The points follow from these: names and how many points each has.
+        return self.scheme, self.nodes, self._weights, self._counts
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle the configuration; loading builds the points anew."""
+        make = partial(type(self), points_per_weight=self._points_per_weight, scheme=self.scheme)
+        return make, (dict(self.weights),)
+
+    def __repr__(self) -> str:
+        """Return a short text that tells rings apart."""
+        return (
+            f"<HashRing of {len(self)} nodes, {self.point_count} points ({self.scheme}), "
+            f"version {self.version_hash}>"
+        )
+
+
+def _weights_of(nodes: Iterable[str] | Mapping[str, float]) -> dict[str, float]:
+    if not isinstance(nodes, Mapping):
+        return dict.fromkeys(_names_of(nodes), 1.0)
+    return {name: checked_positive(nodes[name], f"the weight of node {name!r}") for name in _names_of(nodes)}
+
+
+def _names_of(nodes: Iterable[str]) -> list[str]:
+    names = [checked_name(name, noun="node") for name in listed(nodes, "a list of node names")]
+    if len(set(names)) != len(names):
+        twice, _ = Counter(names).most_common(1)[0]
+        raise PlacementError(f"node {twice!r} is named twice: name each node once")
+    return names
+
+
+def _point_counts(weights: Mapping[str, float], factor: float) -> tuple[int, ...]:
+    products = [weight * factor for weight in weights.values()]
+    if sum(products) <= _MAX_POINTS:
+        counts = tuple(max(1, floor(product + 0.5)) for product in products)
+        if sum(counts) <= _MAX_POINTS:
+            return counts
+    raise PlacementError(
+        f"the weights ask for more than {_MAX_POINTS} points: make weights or "
+        "points_per_weight smaller"
+    )

@@ -1,0 +1,83 @@
+/* CRC-32 (slicing by 8) and CRC-16/XMODEM. */
+#include "internal.h"
+#include "xor_table.h"
+
+/*
+ * TABLE[k][b] is the register after byte b and k zero bytes, starting from 0. Its entries for
+ * single bits are one sequence of the polynomial's shift register, x -> x >> 1 ^ (x & 1 ? P : 0)
+ * from P = 0xEDB88320 on: eight for each k, the highest bit first.
+ *
+ * Source of the method: Kounavis and Berry, "A Systematic Approach to Building High Performance
+ * Software-based CRC Generators", 2005.
+ */
+static const uint32_t CRC32[8][256] = {
+    SH_XOR_TABLE(0xEDB88320u, 0x76DC4190u, 0x3B6E20C8u, 0x1DB71064u,
+                 0x0EDB8832u, 0x076DC419u, 0xEE0E612Cu, 0x77073096u),
+    SH_XOR_TABLE(0x3B83984Bu, 0xF0794F05u, 0x958424A2u, 0x4AC21251u,
+                 0xC8D98A08u, 0x646CC504u, 0x32366282u, 0x191B3141u),
+    SH_XOR_TABLE(0xE1351B80u, 0x709A8DC0u, 0x384D46E0u, 0x1C26A370u,
+                 0x0E1351B8u, 0x0709A8DCu, 0x0384D46Eu, 0x01C26A37u),
+    SH_XOR_TABLE(0xED59B63Bu, 0x9B14583Du, 0xA032AF3Eu, 0x5019579Fu,
+                 0xC5B428EFu, 0x8F629757u, 0xAA09C88Bu, 0xB8BC6765u),
+    SH_XOR_TABLE(0xB1E6B092u, 0x58F35849u, 0xC1C12F04u, 0x60E09782u,
+                 0x30704BC1u, 0xF580A6C0u, 0x7AC05360u, 0x3D6029B0u),
+    SH_XOR_TABLE(0x1EB014D8u, 0x0F580A6Cu, 0x07AC0536u, 0x03D6029Bu,
+                 0xEC53826Du, 0x9B914216u, 0x4DC8A10Bu, 0xCB5CD3A5u),
+    SH_XOR_TABLE(0x8816EAF2u, 0x440B7579u, 0xCFBD399Cu, 0x67DE9CCEu,
+                 0x33EF4E67u, 0xF44F2413u, 0x979F1129u, 0xA6770BB4u),
+    SH_XOR_TABLE(0x533B85DAu, 0x299DC2EDu, 0xF9766256u, 0x7CBB312Bu,
+                 0xD3E51BB5u, 0x844A0EFAu, 0x4225077Du, 0xCCAA009Eu),
+};
+
+static const uint16_t CRC16[256] =
+    SH_XOR_TABLE(0x9188u, 0x48C4u, 0x2462u, 0x1231u, 0x8108u, 0x4084u, 0x2042u, 0x1021u);
+
+static inline uint32_t crc32(const uint8_t *p, size_t size) {
+    uint32_t crc = 0xFFFFFFFFu;
+    for (; size >= 8; p += 8, size -= 8) {
+        uint32_t low = crc ^ sh_load32(p);
+        uint32_t high = sh_load32(p + 4);
+        crc = CRC32[7][low & 0xFF] ^ CRC32[6][low >> 8 & 0xFF] ^ CRC32[5][low >> 16 & 0xFF] ^
+              CRC32[4][low >> 24] ^ CRC32[3][high & 0xFF] ^ CRC32[2][high >> 8 & 0xFF] ^
+              CRC32[1][high >> 16 & 0xFF] ^ CRC32[0][high >> 24];
+    }
+    if (size >= 4) {
+        crc ^= sh_load32(p);
+        crc = CRC32[3][crc & 0xFF] ^ CRC32[2][crc >> 8 & 0xFF] ^ CRC32[1][crc >> 16 & 0xFF] ^
+              CRC32[0][crc >> 24];
+        p += 4;
+        size -= 4;
+    }
+    for (; size > 0; p++, size--) {
+        crc = crc >> 8 ^ CRC32[0][(crc ^ *p) & 0xFF];
+    }
+    return ~crc;
+}
+
+static inline uint16_t crc16(const uint8_t *p, size_t size) {
+    uint32_t crc = 0;
+    for (; size > 0; p++, size--) {
+        crc = (crc << 8 & 0xFF00) ^ CRC16[crc >> 8 ^ *p];
+    }
+    return (uint16_t)crc;
+}
+
+uint32_t sh_crc32(const uint8_t *data, size_t size) {
+    return crc32(data, size);
+}
+
+uint16_t sh_crc16(const uint8_t *data, size_t size) {
+    return crc16(data, size);
+}
+
+void sh_crc32_spans(const sh_span *keys, size_t count, uint64_t *hashes) {
+    for (size_t i = 0; i < count; i++) {
+        hashes[i] = crc32(keys[i].data, keys[i].size);
+    }
+}
+
+void sh_crc16_spans(const sh_span *keys, size_t count, uint64_t *hashes) {
+    for (size_t i = 0; i < count; i++) {
+        hashes[i] = crc16(keys[i].data, keys[i].size);
+    }
+}

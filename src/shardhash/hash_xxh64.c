@@ -1,0 +1,68 @@
+/* XXH64. Names of the steps are those of the specification:
+ * https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md */
+#include "internal.h"
+
+#define P1 0x9E3779B185EBCA87u
+#define P2 0xC2B2AE3D27D4EB4Fu
+#define P3 0x165667B19E3779F9u
+#define P4 0x85EBCA77C2B2AE63u
+#define P5 0x27D4EB2F165667C5u
+
+static inline uint64_t round64(uint64_t accumulator, uint64_t lane) {
+    return sh_rotl64(accumulator + lane * P2, 31) * P1;
+}
+
+static inline uint64_t merge(uint64_t accumulator, uint64_t value) {
+    return (accumulator ^ round64(0, value)) * P1 + P4;
+}
+
+/* Steps 1 to 3 for 32 bytes and more: consume whole stripes of 32. */
+static uint64_t stripes(const uint8_t **data, size_t *size, uint64_t seed) {
+    uint64_t a = seed + P1 + P2, b = seed + P2, c = seed, d = seed - P1;
+    const uint8_t *p = *data;
+    size_t left = *size;
+    for (; left >= 32; p += 32, left -= 32) {
+        a = round64(a, sh_load64(p));
+        b = round64(b, sh_load64(p + 8));
+        c = round64(c, sh_load64(p + 16));
+        d = round64(d, sh_load64(p + 24));
+    }
+    *data = p;
+    *size = left;
+    uint64_t h = sh_rotl64(a, 1) + sh_rotl64(b, 7) + sh_rotl64(c, 12) + sh_rotl64(d, 18);
+    return merge(merge(merge(merge(h, a), b), c), d);
+}
+
+static inline uint64_t avalanche(uint64_t h) {
+    h = (h ^ h >> 33) * P2;
+    h = (h ^ h >> 29) * P3;
+    return h ^ h >> 32;
+}
+
+static inline uint64_t xxh64(const uint8_t *p, size_t size, uint64_t seed) {
+    size_t left = size;
+    uint64_t h = size >= 32 ? stripes(&p, &left, seed) : seed + P5;
+    h += size;
+    for (; left >= 8; p += 8, left -= 8) {
+        h = sh_rotl64(h ^ round64(0, sh_load64(p)), 27) * P1 + P4;
+    }
+    if (left >= 4) {
+        h = sh_rotl64(h ^ sh_load32(p) * P1, 23) * P2 + P3;
+        p += 4;
+        left -= 4;
+    }
+    for (; left > 0; p++, left--) {
+        h = sh_rotl64(h ^ *p * P5, 11) * P1;
+    }
+    return avalanche(h);
+}
+
+uint64_t sh_xxh64(const uint8_t *data, size_t size, uint64_t seed) {
+    return xxh64(data, size, seed);
+}
+
+void sh_xxh64_spans(const sh_span *keys, size_t count, uint64_t seed, uint64_t *hashes) {
+    for (size_t i = 0; i < count; i++) {
+        hashes[i] = xxh64(keys[i].data, keys[i].size, seed);
+    }
+}

@@ -1,0 +1,293 @@
+/* Rings: build, merge, look up, compare, check. */
+#include "internal.h"
+
+/* ---- Build --------------------------------------------------------------------------------- */
+
+uint32_t sh_ring_index_shift(uint32_t point_count) {
+    uint32_t bits = 1;
+    while (bits < 31 && (uint64_t)1 << bits < (uint64_t)point_count + point_count / 2) {
+        bits++;
+    }
+    return 32 - bits;
+}
+
+size_t sh_ring_index_size(uint32_t point_count) {
+    return (size_t)1 << (32 - sh_ring_index_shift(point_count));
+}
+
+/* A point to sort: the position above, the node's number below. */
+static inline uint64_t packed(uint32_t position, uint16_t owner) {
+    return (uint64_t)position << 16 | owner;
+}
+
+static size_t write_points(const sh_node *nodes, size_t node_count, uint64_t *out) {
+    size_t n = 0;
+    for (size_t i = 0; i < node_count; i++) {
+        const sh_node *node = &nodes[i];
+        for (uint32_t k = 0; k < node->point_count; k++) {
+            uint64_t hash = sh_xxh64(node->name.data, node->name.size, k);
+            out[n++] = packed((uint32_t)(hash >> 32), node->owner);
+        }
+    }
+    return n;
+}
+
+#define RADIX_BITS 11
+#define RADIX (1u << RADIX_BITS)
+
+/* Move items to `to` in the order of RADIX_BITS bits of them from `shift` on; stable. */
+static void radix_pass(const uint64_t *from, size_t n, uint32_t shift, uint64_t *to) {
+    size_t starts[RADIX] = {0};
+    for (size_t i = 0; i < n; i++) {
+        starts[from[i] >> shift & (RADIX - 1)]++;
+    }
+    size_t sum = 0;
+    for (size_t digit = 0; digit < RADIX; digit++) {
+        size_t size = starts[digit];
+        starts[digit] = sum;
+        sum += size;
+    }
+    for (size_t i = 0; i < n; i++) {
+        to[starts[from[i] >> shift & (RADIX - 1)]++] = from[i];
+    }
+}
+
+static uint32_t end_points(uint32_t *points, uint16_t *owners, size_t n) {
+    points[n] = UINT32_MAX;
+    owners[n] = n > 0 ? owners[0] : 0;
+    return (uint32_t)n;
+}
+
+void sh_ring_build(const sh_node *nodes, size_t node_count, uint64_t *scratch, uint32_t *points,
+                   uint16_t *owners) {
+    size_t n = write_points(nodes, node_count, scratch);
+    uint64_t *other = scratch + n;
+    radix_pass(scratch, n, 16, other);
+    radix_pass(other, n, 16 + RADIX_BITS, scratch);
+    radix_pass(scratch, n, 16 + 2 * RADIX_BITS, other);
+    for (size_t i = 0; i < n; i++) {
+        points[i] = (uint32_t)(other[i] >> 16);
+        owners[i] = (uint16_t)other[i];
+    }
+    end_points(points, owners, n);
+}
+
+void sh_ring_index(const uint32_t *points, uint32_t point_count, uint32_t *index) {
+    uint32_t shift = sh_ring_index_shift(point_count);
+    size_t cells = sh_ring_index_size(point_count);
+    size_t cell = 0;
+    for (uint32_t i = 0; i < point_count; i++) {
+        for (size_t last = points[i] >> shift; cell <= last; cell++) {
+            index[cell] = i;
+        }
+    }
+    for (; cell < cells; cell++) {
+        index[cell] = point_count;
+    }
+}
+
+/* ---- Merge --------------------------------------------------------------------------------- */
+
+static int compare_names(sh_span a, sh_span b) {
+    size_t size = a.size < b.size ? a.size : b.size;
+    int order = size > 0 ? memcmp(a.data, b.data, size) : 0;
+    return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
+}
+
+uint32_t sh_ring_merge(const sh_points *kept, const uint16_t *renumbered, const sh_points *added,
+                       const sh_span *names, uint32_t *points, uint16_t *owners) {
+    uint32_t j = 0;
+    size_t n = 0;
+    for (uint32_t i = 0; i < kept->count; i++) {
+        uint32_t point = kept->points[i];
+        uint16_t owner = renumbered[kept->owners[i]];
+        if (owner == SH_NODE_GONE) {
+            continue;
+        }
+        while (j < added->count &&
+               (added->points[j] < point ||
+                (added->points[j] == point &&
+                 compare_names(names[added->owners[j]], names[owner]) < 0))) {
+            points[n] = added->points[j];
+            owners[n++] = added->owners[j++];
+        }
+        points[n] = point;
+        owners[n++] = owner;
+    }
+    for (; j < added->count; j++) {
+        points[n] = added->points[j];
+        owners[n++] = added->owners[j];
+    }
+    return end_points(points, owners, n);
+}
+
+/* ---- Look up ------------------------------------------------------------------------------- */
+
+static inline uint32_t position_of(const sh_ring *ring, uint64_t hash) {
+    return (uint32_t)(hash >> ring->hash_shift);
+}
+
+/* Return the index of the first point at or after the position; past the end, the sentinel's. */
+static inline uint32_t first_point(const sh_ring *ring, uint32_t position) {
+    uint32_t i = ring->index[position >> ring->index_shift];
+    while (ring->points[i] < position) {
+        i++;
+    }
+    return i;
+}
+
+uint32_t sh_ring_lookup(const sh_ring *ring, uint64_t hash) {
+    return ring->owners[first_point(ring, position_of(ring, hash))];
+}
+
+void sh_ring_lookup_n(const sh_ring *ring, uint64_t hash, size_t n, uint64_t *seen,
+                      uint16_t *owners) {
+    memset(seen, 0, SH_SEEN_WORDS(ring->node_count) * sizeof *seen);
+    uint32_t i = first_point(ring, position_of(ring, hash));
+    for (size_t found = 0; found < n; i++) {
+        if (i >= ring->point_count) {
+            i = 0;
+        }
+        uint16_t owner = ring->owners[i];
+        uint64_t bit = (uint64_t)1 << owner % 64;
+        if ((seen[owner / 64] & bit) == 0) {
+            seen[owner / 64] |= bit;
+            owners[found++] = owner;
+        }
+    }
+}
+
+static void finish_ring(const void *table, const uint64_t *hashes, size_t count, void *out) {
+    const sh_ring *ring = table;
+    uint32_t *items = out;
+    uint32_t starts[SH_BLOCK];
+    for (size_t i = 0; i < count; i++) {
+        SH_PREFETCH(&ring->index[position_of(ring, hashes[i]) >> ring->index_shift]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        starts[i] = ring->index[position_of(ring, hashes[i]) >> ring->index_shift];
+        SH_PREFETCH(&ring->points[starts[i]]);
+        SH_PREFETCH(&ring->owners[starts[i]]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint32_t position = position_of(ring, hashes[i]);
+        uint32_t point = starts[i];
+        while (ring->points[point] < position) {
+            point++;
+        }
+        items[i] = ring->owners[point];
+    }
+}
+
+sh_rule sh_rule_ring(const sh_ring *ring) {
+    return (sh_rule){ring->hash, 0, finish_ring, ring, sizeof(uint32_t)};
+}
+
+/* ---- Compare ------------------------------------------------------------------------------- */
+
+#define POSITIONS ((uint64_t)1 << 32)
+
+/* Return the end of the range of positions that belongs to point i: the point itself is in it. */
+static inline uint64_t range_end(const sh_ring *ring, uint32_t i) {
+    return i < ring->point_count ? (uint64_t)ring->points[i] + 1 : POSITIONS;
+}
+
+static inline uint32_t skip_to(const sh_ring *ring, uint32_t i, uint64_t position) {
+    while (range_end(ring, i) <= position) {
+        i++;
+    }
+    return i;
+}
+
+size_t sh_ring_moves(const sh_ring *before, const sh_ring *after, const uint32_t *same_as,
+                     sh_move *moves) {
+    size_t n = 0;
+    uint32_t i = 0, j = 0;
+    sh_move last = {0, 0, 0, 0};
+    for (uint64_t start = 0, end; start < POSITIONS; start = end) {
+        i = skip_to(before, i, start);
+        j = skip_to(after, j, start);
+        uint64_t end_i = range_end(before, i), end_j = range_end(after, j);
+        end = end_i < end_j ? end_i : end_j;
+        uint16_t source = before->owners[i], target = after->owners[j];
+        if (same_as[target] == source) {
+            continue;
+        }
+        bool is_same_move =
+            n > 0 && last.end == start && last.source == source && last.target == target;
+        if (is_same_move) {
+            last.end = end;
+        } else {
+            last = (sh_move){start, end, source, target};
+            n++;
+        }
+        if (moves != NULL) {
+            moves[n - 1] = last;
+        }
+    }
+    return n;
+}
+
+/* ---- Check --------------------------------------------------------------------------------- */
+
+static const char *validate_points(const sh_ring *ring, const sh_node *nodes) {
+    for (uint32_t i = 0; i < ring->point_count; i++) {
+        if (ring->owners[i] >= ring->node_count) {
+            return "a point belongs to no node";
+        }
+        if (i > 0 && ring->points[i - 1] > ring->points[i]) {
+            return "points do not ascend";
+        }
+        if (i > 0 && ring->points[i - 1] == ring->points[i] &&
+            compare_names(nodes[ring->owners[i - 1]].name, nodes[ring->owners[i]].name) > 0) {
+            return "a tie is not in the order of the names";
+        }
+    }
+    if (ring->points[ring->point_count] != UINT32_MAX) {
+        return "the sentinel is not the highest position";
+    }
+    if (ring->point_count > 0 && ring->owners[ring->point_count] != ring->owners[0]) {
+        return "the sentinel does not wrap to the first point's owner";
+    }
+    return NULL;
+}
+
+static const char *validate_counts(const sh_ring *ring, const sh_node *nodes, uint32_t *counted) {
+    for (uint32_t node = 0; node < ring->node_count; node++) {
+        counted[node] = 0;
+    }
+    for (uint32_t i = 0; i < ring->point_count; i++) {
+        counted[ring->owners[i]]++;
+    }
+    for (uint32_t node = 0; node < ring->node_count; node++) {
+        if (counted[node] != nodes[node].point_count) {
+            return "a node has not its number of points";
+        }
+    }
+    return NULL;
+}
+
+static const char *validate_index(const sh_ring *ring) {
+    if (ring->index_shift != sh_ring_index_shift(ring->point_count)) {
+        return "the index is not of the size for this number of points";
+    }
+    uint32_t below = 0;
+    for (size_t cell = 0; cell < sh_ring_index_size(ring->point_count); cell++) {
+        uint64_t start = (uint64_t)cell << ring->index_shift;
+        while (below < ring->point_count && ring->points[below] < start) {
+            below++;
+        }
+        if (ring->index[cell] != below) {
+            return "an index cell does not count the points before it";
+        }
+    }
+    return NULL;
+}
+
+const char *sh_ring_validate(const sh_ring *ring, const sh_node *nodes, uint32_t *counted) {
+    const char *reason = validate_points(ring, nodes);
+    if (reason == NULL) {
+        reason = validate_counts(ring, nodes, counted);
+    }
+    return reason != NULL ? reason : validate_index(ring);
+}
