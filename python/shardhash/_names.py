@@ -1,32 +1,66 @@
-"""Names of owners: the checks, and the words of the errors, that all placements share."""
+"""Names and weights of owners: the checks, and words of errors, that all placements share."""
 
 from collections.abc import Iterable
 from itertools import islice
+from math import isfinite, nan
+from typing import SupportsFloat, SupportsIndex
 
 from shardhash.errors import PlacementError
 
-__all__ = ["MAX_SHARDS", "checked_name", "listed", "quoted", "unknown_shard"]
+__all__ = [
+    "MAX_SHARDS",
+    "as_float",
+    "checked_name",
+    "checked_positive",
+    "listed",
+    "quoted",
+    "unknown_shard",
+]
 
 MAX_SHARDS = 65_535
 
 
-def checked_name(name: object) -> str:
-    """Return a shard's name as plain str.
+def checked_name(name: object, *, noun: str = "shard") -> str:
+    """Return the name of a shard (or other noun) as plain str.
 
     Raises:
         PlacementError: the name is no str, empty, or not valid UTF-8.
     """
     if not isinstance(name, str):
-        raise PlacementError(f"shard name {name!r} is {type(name).__name__}: it must be str")
+        raise PlacementError(f"{noun} name {name!r} is {type(name).__name__}: it must be str")
     if not name:
-        raise PlacementError("a shard name is empty: give it at least one character")
+        raise PlacementError(f"a {noun} name is empty: give it at least one character")
     try:
         name.encode()
     except UnicodeEncodeError:
         raise PlacementError(
-            f"shard name {name!r} has a lone surrogate: it must be valid UTF-8"
+            f"{noun} name {name!r} has a lone surrogate: it must be valid UTF-8"
         ) from None
     return str.__str__(name)
+
+
+def as_float(value: object) -> float:
+    """Return a number as float, and NaN for what is none (text and bool are none)."""
+    if isinstance(value, bool) or not isinstance(value, SupportsFloat | SupportsIndex):
+        return nan
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return nan
+
+
+def checked_positive(value: object, what: str) -> float:
+    """Return a weight or factor as float.
+
+    Raises:
+        PlacementError: it is not a finite number greater than 0; the message names `what`.
+    """
+    number = as_float(value)
+    if not (isfinite(number) and number > 0.0):
+        raise PlacementError(
+            f"{value!r:.60} as {what}: it must be a finite number greater than 0"
+        )
+    return number
 
 
 def listed(items: Iterable[object], wanted: str) -> list[object]:

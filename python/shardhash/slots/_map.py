@@ -5,14 +5,21 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
-from math import isfinite, nan
 from operator import index
 from struct import pack
 from types import MappingProxyType
-from typing import SupportsFloat, SupportsIndex
+from typing import SupportsIndex
 
 from shardhash._core import SlotTable
-from shardhash._names import MAX_SHARDS, checked_name, listed, quoted, unknown_shard
+from shardhash._names import (
+    MAX_SHARDS,
+    as_float,
+    checked_name,
+    checked_positive,
+    listed,
+    quoted,
+    unknown_shard,
+)
 from shardhash.errors import PlacementError
 from shardhash.hashing import xxh64
 from shardhash.slots._moves import SlotMove, SlotMoves
@@ -412,29 +419,14 @@ def _checked_weights(
 
 
 def _checked_weight(weight: object, shard: str) -> float:
-    value = _as_float(weight)
-    if not (isfinite(value) and value > 0.0):
-        raise PlacementError(
-            f"weight {weight!r:.60} of shard {shard!r}: it must be a finite number greater than 0"
-        )
-    return value
+    return checked_positive(weight, f"the weight of shard {shard!r}")
 
 
 def _checked_fraction(fraction: object) -> float:
-    value = _as_float(fraction)
+    value = as_float(fraction)
     if not 0.0 <= value <= 1.0:
         raise PlacementError(f"fraction {fraction!r}: it must be a number from 0.0 to 1.0")
     return value
-
-
-def _as_float(value: object) -> float:
-    """Return a number as float, and NaN for what is none (text and bool are none)."""
-    if isinstance(value, bool) or not isinstance(value, SupportsFloat | SupportsIndex):
-        return nan
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError):
-        return nan
 
 
 def _checked_slot_count(slot_count: SupportsIndex, scheme: str) -> int:
