@@ -20,7 +20,7 @@ from shardhash.db.stores import ConfigStore
 from shardhash.db.topology import TableRule
 from shardhash.errors import DatabaseError, PreflightError, StalePlanError, StoppedError, UsageError
 
-__all__ = ["Operations"]
+__all__ = ["Operations", "ProgressListener"]
 
 ProgressListener = Callable[[Progress], None]
 

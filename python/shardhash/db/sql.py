@@ -401,7 +401,8 @@ def _compare(
     """
     columns = [_key_value(column, table.backend) for column in table.key_columns]
     hole = _hole(table.backend)
-    ors, parameters = [], []
+    ors: list[str] = []
+    parameters: list[object] = []
     for depth, column in enumerate(columns):
         equal = [f"{name} = {hole}" for name in columns[:depth]]
         operator = last if depth == len(columns) - 1 else strict

@@ -3,6 +3,6 @@
 One private module for each kind of work; ``db.operations`` is the face.
 """
 
-from shardhash.db.executor._prune import PruneRun
+from shardhash.db.executor._prune import PruneRun, PruneTally
 
-__all__ = ["PruneRun"]
+__all__ = ["PruneRun", "PruneTally"]

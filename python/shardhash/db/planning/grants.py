@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from shardhash.db.sql import Statement
 
-__all__ = ["PRIVILEGES", "GrantFacts", "GrantPlan", "plan_app_user", "plan_revoke"]
+__all__ = ["GrantFacts", "GrantPlan", "plan_app_user", "plan_revoke"]
 
-PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE")
+_PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ def plan_app_user(
     Source: https://mariadb.com/kb/en/grant/ (``_`` and ``%`` in database names are wildcards).
     """
     account = _account(user, host)
-    wanted = {escape_pattern(name): name for name in sorted(databases)}
+    wanted = {_escape_pattern(name): name for name in sorted(databases)}
     strangers = _strangers(facts, wanted)
     if strangers:
         return GrantPlan(
@@ -63,9 +63,9 @@ def plan_app_user(
     steps = _account_steps(account, user, host, password, facts)
     for pattern, name in wanted.items():
         held = facts.databases.get(pattern, frozenset())
-        if not held.issuperset(PRIVILEGES):
+        if not held.issuperset(_PRIVILEGES):
             steps.append(_grant(user, host, pattern, name))
-        extra = sorted(held - set(PRIVILEGES))
+        extra = sorted(held - set(_PRIVILEGES))
         if extra:
             steps.append(_revoke(user, host, pattern, name, extra))
     return GrantPlan(
@@ -77,7 +77,7 @@ def plan_app_user(
 
 def plan_revoke(user: str, host: str, database: str, facts: GrantFacts) -> GrantPlan:
     """Return what takes one database away from the account, and the account if nothing is left."""
-    pattern = escape_pattern(database)
+    pattern = _escape_pattern(database)
     held = facts.databases.get(pattern, frozenset())
     steps = [_revoke(user, host, pattern, database, sorted(held))] if held else []
     if held and not facts.elsewhere and set(facts.databases) == {pattern}:
@@ -89,12 +89,12 @@ def plan_revoke(user: str, host: str, database: str, facts: GrantFacts) -> Grant
     )
 
 
-def escape_pattern(database: str) -> str:
+def _escape_pattern(database: str) -> str:
     """Return a database name as GRANT takes it, where ``_`` and ``%`` would match any text."""
     return database.replace("\\", "\\\\").replace("_", "\\_").replace("%", "\\%")
 
 
-def native_password_hash(password: str) -> str:
+def _native_password_hash(password: str) -> str:
     """Return what mysql_native_password stores: ``*`` and 40 hex digits; empty for no password.
 
     Source: https://mariadb.com/kb/en/authentication-plugin-mysql_native_password/
@@ -123,7 +123,7 @@ def _strangers(facts: GrantFacts, wanted: Mapping[str, str]) -> Sequence[str]:
 def _account_steps(
     account: str, user: str, host: str, password: str, facts: GrantFacts
 ) -> list[tuple[str, Statement]]:
-    hashed = native_password_hash(password)
+    hashed = _native_password_hash(password)
     given, value = ("PASSWORD %s", hashed) if facts.is_mariadb else ("%s", password)
     if not facts.exists:
         verb, title = "CREATE", f"create {account}"
@@ -136,7 +136,7 @@ def _account_steps(
 
 
 def _grant(user: str, host: str, pattern: str, name: str) -> tuple[str, Statement]:
-    privileges = ", ".join(PRIVILEGES)
+    privileges = ", ".join(_PRIVILEGES)
     return (
         f"grant {privileges} on {name}",
         Statement(f"GRANT {privileges} ON {_quoted(pattern)}.* TO %s@%s", (user, host)),

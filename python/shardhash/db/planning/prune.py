@@ -12,7 +12,7 @@ from shardhash.errors import PreflightError
 
 __all__ = ["KeyFacts", "TableFacts", "check_table", "plan_prune"]
 
-BATCH_ROWS = 500
+_BATCH_ROWS = 500
 _FEW = 0.02  # below this share of foreign rows an index on the key beats reading every page
 
 
@@ -71,7 +71,7 @@ def plan_prune(
         mapping=mapping.name,
         config_version=config_version,
         proof=proof,
-        batch_rows=BATCH_ROWS,
+        batch_rows=_BATCH_ROWS,
         steps=steps,
         warnings=tuple(_warnings(shard, ordered, proof=proof)),
     )
