@@ -1,5 +1,6 @@
 # cython: boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 # cython: binding=False, embedsignature=True, embedsignature.format=clinic
+# cython: autotestdict=False
 """The compiled core: hashes, keys, rings and slot tables over the C library in src/.
 
 Private: use ``shardhash.keys``, ``shardhash.hashing``, ``HashRing`` and ``SlotMap``. This layer

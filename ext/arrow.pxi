@@ -19,7 +19,7 @@ cdef dict ITEM_SIZES = {
 
 
 @cython.final
-cdef class ArrowBatch(MemoryBatch):
+cdef class _ArrowBatch(_MemoryBatch):
     """Integer, text or binary keys of an Arrow array, or of all arrays of a stream.
 
     An array stays in its capsule, which is held and releases it; the arrays of a stream are ours
@@ -42,9 +42,9 @@ cdef class ArrowBatch(MemoryBatch):
                 array.release(array)
 
     @staticmethod
-    cdef ArrowBatch of_array(object keys):
+    cdef _ArrowBatch of_array(object keys):
         """Return the keys of an object with ``__arrow_c_array__``."""
-        cdef ArrowBatch batch = ArrowBatch.__new__(ArrowBatch)
+        cdef _ArrowBatch batch = _ArrowBatch.__new__(_ArrowBatch)
         batch.type_name = type(keys).__name__
         batch.capsules = schema, array = keys.__arrow_c_array__()
         batch.read_schema(<ArrowSchema *>PyCapsule_GetPointer(schema, "arrow_schema"))
@@ -53,9 +53,9 @@ cdef class ArrowBatch(MemoryBatch):
         return batch
 
     @staticmethod
-    cdef ArrowBatch of_stream(object keys):
+    cdef _ArrowBatch of_stream(object keys):
         """Return the keys of an object with ``__arrow_c_stream__``; reads the stream to its end."""
-        cdef ArrowBatch batch = ArrowBatch.__new__(ArrowBatch)
+        cdef _ArrowBatch batch = _ArrowBatch.__new__(_ArrowBatch)
         cdef ArrowArrayStream *stream
         cdef Py_ssize_t i
         batch.type_name = type(keys).__name__

@@ -1,6 +1,6 @@
 # Many keys in whatever form they come, and the memory that results go to.
 
-cdef class Batch:
+cdef class _Batch:
     """Keys in one of the forms that bulk calls take, held for the time of the call."""
 
     cdef Py_ssize_t count
@@ -23,7 +23,7 @@ cdef class Batch:
 
 
 @cython.final
-cdef class SequenceBatch(Batch):
+cdef class _SequenceBatch(_Batch):
     """Keys in a list or tuple, whose types may mix.
 
     C holds borrowed pointers into up to SH_BLOCK keys at a time, and only while no Python code
@@ -94,7 +94,7 @@ cdef class SequenceBatch(Batch):
         return 0
 
 
-cdef Batch open_batch(object keys):
+cdef _Batch open_batch(object keys):
     """Return the keys of a bulk argument.
 
     A list or tuple comes first; then the Arrow interface, which knows nulls and text, before
@@ -105,17 +105,17 @@ cdef Batch open_batch(object keys):
         PlacementError: a buffer of a shape that cannot be read, or Arrow data that is not valid.
     """
     if isinstance(keys, (list, tuple)):
-        return SequenceBatch(keys)
+        return _SequenceBatch(keys)
     if isinstance(keys, (str, bytes, bytearray)):
         raise KeyTypeError(
             f"{type(keys).__name__} is one key where many were expected: write [key]"
         )
     if hasattr(keys, "__arrow_c_array__"):
-        return ArrowBatch.of_array(keys)
+        return _ArrowBatch.of_array(keys)
     if hasattr(keys, "__arrow_c_stream__"):
-        return ArrowBatch.of_stream(keys)
+        return _ArrowBatch.of_stream(keys)
     if PyObject_CheckBuffer(keys):
-        return BufferBatch(keys)
+        return _BufferBatch(keys)
     try:
         iterator = iter(keys)
     except TypeError:
@@ -123,7 +123,7 @@ cdef Batch open_batch(object keys):
             f"keys is {type(keys).__name__}: many keys are a list, an iterable, "
             "an integer buffer or an Arrow array"
         ) from None
-    return SequenceBatch(list(iterator))
+    return _SequenceBatch(list(iterator))
 
 
 cdef array.array RESULT_U16 = array.array("H")
@@ -132,7 +132,7 @@ cdef array.array RESULT_U64 = array.array("Q")
 
 
 @cython.final
-cdef class Output:
+cdef class _Output:
     """Room for `count` unsigned results of 2, 4 or 8 bytes: new, or a buffer of the caller's.
 
     A caller's buffer is held until this object goes, so that it can neither move nor shrink.
@@ -179,24 +179,24 @@ cdef class Output:
         return 0
 
 
-cdef Output open_output(const sh_rule *rule, Batch batch, object out):
-    cdef Output output = Output(batch.count, rule.item_size, out)
+cdef _Output open_output(const sh_rule *rule, _Batch batch, object out):
+    cdef _Output output = _Output(batch.count, rule.item_size, out)
     if batch.overlaps(output.start, <size_t>batch.count * rule.item_size):
         raise PlacementError("out overlaps the keys in memory: give it memory of its own")
     return output
 
 
-cdef object apply_rule(const sh_rule *rule, Batch batch, object out):
+cdef object apply_rule(const sh_rule *rule, _Batch batch, object out):
     """Return a memoryview of the rule's result for each key; `out` as the public face says."""
-    cdef Output output = open_output(rule, batch, out)
+    cdef _Output output = open_output(rule, batch, out)
     batch.apply(rule, output.start)
     return output.result
 
 
-cdef dict partition_keys(const sh_rule *rule, Batch batch, tuple owners):
+cdef dict partition_keys(const sh_rule *rule, _Batch batch, tuple owners):
     """Return the keys of each owner that got one: owners in order, keys in input order."""
     batch.settle()
-    cdef Output output = open_output(rule, batch, None)
+    cdef _Output output = open_output(rule, batch, None)
     batch.apply(rule, output.start)
     cdef const uint32_t *owner_of = <const uint32_t *>output.start
     cdef list parts = [None] * len(owners)

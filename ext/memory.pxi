@@ -1,6 +1,6 @@
 # Keys that lie in memory as C arrays, and the buffer protocol.
 
-cdef class MemoryBatch(Batch):
+cdef class _MemoryBatch(_Batch):
     """Keys in one or more C arrays; read without the GIL.
 
     Subclasses hold the memory. `parts` lie in a bytes object.
@@ -77,7 +77,7 @@ cdef int check_status(sh_status status, Py_ssize_t index) except -1:
 
 
 @cython.final
-cdef class BufferBatch(MemoryBatch):
+cdef class _BufferBatch(_MemoryBatch):
     """Integer keys in an object's buffer, whose view is held."""
 
     cdef Py_buffer view

@@ -4,7 +4,7 @@ cdef dict RING_HASHES = {"xxh64": (SH_HASH_XXH64, 32)}
 
 
 @cython.final
-cdef class NodeArray:
+cdef class _NodeArray:
     """Nodes as C takes them; their names are borrowed from the tuple, which is held."""
 
     cdef tuple names
@@ -31,7 +31,7 @@ cdef class NodeArray:
 
 
 @cython.final
-cdef class PointArray:
+cdef class _PointArray:
     """Sorted points with their owners, each with room for a sentinel."""
 
     cdef bytes points  # uint32[count + 1]
@@ -43,9 +43,9 @@ cdef class PointArray:
         self.owners = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(room + 1) * 2)
 
     @staticmethod
-    cdef PointArray of_nodes(NodeArray nodes):
+    cdef _PointArray of_nodes(_NodeArray nodes):
         """Return the points of nodes that are in the order of their names."""
-        cdef PointArray made = PointArray(nodes.point_count)
+        cdef _PointArray made = _PointArray(nodes.point_count)
         cdef bytes scratch = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>nodes.point_count * 16)
         cdef size_t node_count = PyBytes_GET_SIZE(nodes.nodes) // <Py_ssize_t>sizeof(sh_node)
         cdef uint64_t *scratch_ptr = <uint64_t *>PyBytes_AS_STRING(scratch)
@@ -78,7 +78,7 @@ cdef class Ring:
     """
 
     cdef sh_ring ring
-    cdef PointArray points
+    cdef _PointArray points
     cdef bytes index  # uint32[sh_ring_index_size(point_count)]
     cdef readonly tuple nodes
     cdef readonly str scheme
@@ -101,7 +101,7 @@ cdef class Ring:
         Raises:
             RuntimeError: the ring is built already.
         """
-        cdef PointArray points
+        cdef _PointArray points
         if base is None:
             points = self.fresh_points(nodes, counts)
         else:
@@ -126,10 +126,10 @@ cdef class Ring:
         self.ring.point_count = points.count
         self.nodes = nodes
 
-    cdef PointArray fresh_points(self, tuple nodes, tuple counts):
-        return PointArray.of_nodes(NodeArray(nodes, counts, in_name_order(nodes)))
+    cdef _PointArray fresh_points(self, tuple nodes, tuple counts):
+        return _PointArray.of_nodes(_NodeArray(nodes, counts, in_name_order(nodes)))
 
-    cdef PointArray merged_points(self, tuple nodes, tuple counts, Ring base):
+    cdef _PointArray merged_points(self, tuple nodes, tuple counts, Ring base):
         """Return the base's points without the nodes that go and with those that come."""
         cdef dict numbers = {name: number for number, name in enumerate(nodes)}
         cdef Py_ssize_t old, node_count = PyTuple_GET_SIZE(base.nodes)
@@ -142,7 +142,7 @@ cdef class Ring:
                 del numbers[base.nodes[old]]
             else:
                 renumbered_ptr[old] = SH_NODE_GONE
-        added = PointArray.of_nodes(NodeArray(nodes, counts, [numbers[n] for n in sorted(numbers)]))
+        added = _PointArray.of_nodes(_NodeArray(nodes, counts, [numbers[n] for n in sorted(numbers)]))
         return merge_points(base.points, renumbered, added, nodes, sum(counts))
 
     @property
@@ -181,7 +181,7 @@ cdef class Ring:
             KeyTypeError: a key has no key bytes; the message names the first.
             PlacementError: the ring is empty and keys are not; keys or `out` of a wrong shape.
         """
-        cdef Batch batch = open_batch(keys)
+        cdef _Batch batch = open_batch(keys)
         cdef sh_rule rule = self.rule_for(batch)
         return apply_rule(&rule, batch, out)
 
@@ -192,7 +192,7 @@ cdef class Ring:
             KeyTypeError: a key has no key bytes; the message names the first.
             PlacementError: the ring is empty and keys are not; keys of a wrong shape.
         """
-        cdef Batch batch = open_batch(keys)
+        cdef _Batch batch = open_batch(keys)
         cdef sh_rule rule = self.rule_for(batch)
         return partition_keys(&rule, batch, self.nodes)
 
@@ -270,7 +270,7 @@ cdef class Ring:
         Complexity: linear in the points; for tests.
         """
         self.check_built()
-        cdef NodeArray nodes = NodeArray(self.nodes, self._counts, range(len(self.nodes)))
+        cdef _NodeArray nodes = _NodeArray(self.nodes, self._counts, range(len(self.nodes)))
         cdef bytes counted = bytes(4 * len(self.nodes))
         cdef const char *reason = sh_ring_validate(
             &self.ring, nodes.get(), <uint32_t *>PyBytes_AS_STRING(counted)
@@ -283,7 +283,7 @@ cdef class Ring:
             raise RuntimeError("the ring is not built: call its class")
         return 0
 
-    cdef sh_rule rule_for(self, Batch batch) except *:
+    cdef sh_rule rule_for(self, _Batch batch) except *:
         self.check_built()
         if self.ring.point_count == 0 and batch.count > 0:
             raise empty_ring()
@@ -304,10 +304,10 @@ cdef object empty_ring():
     return PlacementError("the ring is empty and places no key: add a node first")
 
 
-cdef PointArray merge_points(
-    PointArray kept, bytes renumbered, PointArray added, tuple names, uint64_t room
+cdef _PointArray merge_points(
+    _PointArray kept, bytes renumbered, _PointArray added, tuple names, uint64_t room
 ):
-    cdef PointArray made = PointArray(room)
+    cdef _PointArray made = _PointArray(room)
     cdef bytes spans = bytes(len(names) * sizeof(sh_span))
     cdef sh_span *spans_ptr = <sh_span *>PyBytes_AS_STRING(spans)
     cdef sh_points kept_view = kept.view(), added_view = added.view()

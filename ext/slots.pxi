@@ -138,8 +138,8 @@ cdef class SlotTable:
             raise PlacementError(f"unknown shard {shard!r}: the map has {len(self.shards)} others")
         cdef uint32_t owner = self.shards.index(shard)
         cdef sh_rule rule = sh_rule_slot_owner(&self.slots)
-        cdef Batch batch = open_batch(keys)
-        cdef Output output = open_output(&rule, batch, out)
+        cdef _Batch batch = open_batch(keys)
+        cdef _Output output = open_output(&rule, batch, out)
         batch.apply(&rule, output.start)
         cdef size_t found = sh_others(<uint32_t *>output.start, <size_t>batch.count, owner)
         return output.result[:found]

@@ -57,9 +57,7 @@ def checked_positive(value: object, what: str) -> float:
     """
     number = as_float(value)
     if not (isfinite(number) and number > 0.0):
-        raise PlacementError(
-            f"{value!r:.60} as {what}: it must be a finite number greater than 0"
-        )
+        raise PlacementError(f"{what} is {value!r:.60}: it must be a finite number greater than 0")
     return number
 
 

@@ -1,11 +1,12 @@
 """Types that all placements share: keys, bulk keys and the `Placement` protocol."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, SupportsIndex, TypeAlias, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer, CapsuleType
     from uuid import UUID
+
+    from typing_extensions import Buffer, CapsuleType
 
 __all__ = ["ArrowArray", "ArrowStream", "Key", "Keys", "Placement"]
 
@@ -33,15 +34,13 @@ Keys: TypeAlias = "Iterable[Key] | Buffer | ArrowArray | ArrowStream"
 """Bulk keys: a list or other iterable of keys, an integer buffer, an Arrow array or stream."""
 
 _K_contra = TypeVar("_K_contra", contravariant=True)
-_Ks_contra = TypeVar("_Ks_contra", contravariant=True)
 
 
 @runtime_checkable
-class Placement(Protocol[_K_contra, _Ks_contra]):
+class Placement(Protocol[_K_contra]):
     """What gives each key an owner: HashRing, SlotMap and RangeMap, all immutable.
 
-    Its parameters are the types of one key and of bulk keys: ``Placement[Key, Keys]`` is any
-    that hashes.
+    Its parameter is the type of keys: ``Placement[Key]`` is any that hashes them.
     """
 
     @property
@@ -51,8 +50,8 @@ class Placement(Protocol[_K_contra, _Ks_contra]):
     def lookup(self, key: _K_contra, /) -> str:
         """Return the owner of a key."""
 
-    def lookup_many(self, keys: _Ks_contra, *, out: "Buffer | None" = None) -> memoryview:
+    def lookup_many(self, keys: Iterable[_K_contra], *, out: "Buffer | None" = None) -> memoryview:
         """Return the index in `owners` of each key's owner, uint32[len(keys)]."""
 
-    def partition(self, keys: _Ks_contra) -> "dict[str, list[_K_contra]]":  # type: ignore[misc]
-        """Return the keys of each owner that got one, in input order."""
+    def partition(self, keys: Iterable[_K_contra]) -> Mapping[str, Sequence[object]]:
+        """Return the keys of each owner that got one: owners in order, keys in input order."""

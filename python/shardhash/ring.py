@@ -109,10 +109,10 @@ class HashRing(Ring):
                 f"unknown ring scheme {scheme!r}: the schemes are {quoted(_SCHEMES)}"
             )
         factor = checked_positive(points_per_weight, "points_per_weight")
-        self._set(_weights_of(nodes), factor, scheme, None)
+        self._build_of(_weights_of(nodes), factor, scheme)
 
-    def _set(
-        self, weights: Mapping[str, float], factor: float, scheme: str, base: Ring | None
+    def _build_of(
+        self, weights: Mapping[str, float], factor: float, scheme: str, base: Ring | None = None
     ) -> None:
         if len(weights) > _MAX_NODES:
             raise PlacementError(f"{len(weights)} nodes given: a ring takes at most {_MAX_NODES}")
@@ -165,8 +165,12 @@ class HashRing(Ring):
             )
         for name in removed - added.keys():
             del weights[name]
-        made = type(self).__new__(type(self))
-        made._set(weights | added, self._points_per_weight, self.scheme, self)
+        return self._made(weights | added, self)
+
+    @classmethod
+    def _made(cls, weights: Mapping[str, float], base: "HashRing") -> Self:
+        made = cls.__new__(cls)
+        made._build_of(weights, base._points_per_weight, base.scheme, base)
         return made
 
     def moves_to(self, other: "HashRing") -> RingMoves:
@@ -240,7 +244,10 @@ class HashRing(Ring):
 def _weights_of(nodes: Iterable[str] | Mapping[str, float]) -> dict[str, float]:
     if not isinstance(nodes, Mapping):
         return dict.fromkeys(_names_of(nodes), 1.0)
-    return {name: checked_positive(nodes[name], f"the weight of node {name!r}") for name in _names_of(nodes)}
+    return {
+        name: checked_positive(nodes[name], f"the weight of node {name!r}")
+        for name in _names_of(nodes)
+    }
 
 
 def _names_of(nodes: Iterable[str]) -> list[str]:
