@@ -108,7 +108,7 @@ def commands(parser: argparse.ArgumentParser, words: str = "shardhash") -> Itera
             yield from commands(inner, f"{words} {name}")
 
 
-@pytest.mark.parametrize("command", commands(build_parser()))
+@pytest.mark.parametrize("command", list(commands(build_parser())))
 def test_every_command_is_in_the_reference(command: str) -> None:
     assert f"## `{command}" in (ROOT / "docs/reference/cli.md").read_text()
 
