@@ -3,15 +3,23 @@
 import sys
 from array import array
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, TypeAlias
 
+from shardhash._types import ArrowArray, ArrowStream
 from shardhash.errors import KeyTypeError, PlacementError
 
-__all__ = ["delivered", "key_list"]
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+__all__ = ["RangeKeys", "delivered", "key_list"]
+
+RangeKeys: TypeAlias = "Iterable[object] | Buffer | ArrowArray | ArrowStream"
+"""Bulk keys: a list or other iterable of keys, an integer buffer, an Arrow array or stream."""
 
 _NATIVE_ORDER = "@=<" if sys.byteorder == "little" else "@=>!"
 
 
-def key_list(keys: Iterable[object]) -> list[object]:
+def key_list(keys: RangeKeys) -> list[object]:
     """Return the keys of any bulk input as a list.
 
     Raises:
@@ -31,9 +39,9 @@ def key_list(keys: Iterable[object]) -> list[object]:
     return _buffer_list(view)
 
 
-def _iterable_list(keys: Iterable[object]) -> list[object]:
+def _iterable_list(keys: object) -> list[object]:
     try:
-        items = iter(keys)
+        items = iter(keys)  # type: ignore[call-overload]
     except TypeError:
         raise KeyTypeError(
             f"keys asked for, found {type(keys).__name__}, which is not iterable: write [key]"
@@ -68,7 +76,7 @@ def _is_plain(view: memoryview) -> bool:
     return view.ndim == 1 and view.c_contiguous and is_native
 
 
-def delivered(found: "array[int]", out: object, key_count: int) -> memoryview:
+def delivered(found: "array[int]", out: "Buffer | None", key_count: int) -> memoryview:
     """Return results as a memoryview of format "I": in `out`, from its start, if there is one.
 
     Raises:

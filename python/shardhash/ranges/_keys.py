@@ -129,7 +129,7 @@ def read_each(read: Reader, items: Iterable[object], what: str) -> list[RangeKey
         try:
             keys.append(read(item))
         except KeyTypeError as error:
-            raise KeyTypeError(f"{what} {position}: {error}") from error
+            raise KeyTypeError(f"{what}[{position}]: {error}") from error
     return keys
 
 

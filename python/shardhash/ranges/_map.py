@@ -5,11 +5,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from shardhash._names import MAX_SHARDS, checked_name, listed, unknown_shard
 from shardhash.errors import PlacementError
 from shardhash.hashing import xxh64
-from shardhash.ranges._bulk import delivered, key_list
+from shardhash.ranges._bulk import RangeKeys, delivered, key_list
 from shardhash.ranges._keys import (
     RangeKey,
     Reader,
@@ -21,6 +22,9 @@ from shardhash.ranges._keys import (
     shown,
 )
 from shardhash.ranges._moves import RangeMove, RangeMoves
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 __all__ = ["RangeMap"]
 
@@ -64,7 +68,7 @@ class RangeMap:
         given = listed(bounds, "a list of bounds")
         self._key_type = key_type
         self._read = reader(key_type, given)
-        self._bounds = tuple(read_each(self._read, given, "bound"))
+        self._bounds = tuple(read_each(self._read, given, "bounds"))
         self._range_shards = tuple(map(checked_name, listed(shards, "a list of shard names")))
         self._shards = tuple(dict.fromkeys(self._range_shards))
         owners = {shard: i for i, shard in enumerate(self._shards)}
@@ -113,7 +117,7 @@ class RangeMap:
         """The tuple that indices refer to: the same as `shards`."""
         return self._shards
 
-    def lookup(self, key: object) -> str:
+    def lookup(self, key: object, /) -> str:
         """Return the shard of the range that holds the key.
 
         Raises:
@@ -121,9 +125,9 @@ class RangeMap:
 
         Complexity: binary search over the bounds.
         """
-        return self._range_shards[bisect_right(self._bounds, self._read(key))]  # type: ignore[type-var]
+        return self._range_shards[bisect_right(self._bounds, self._read(key))]
 
-    def lookup_many(self, keys: Iterable[object], *, out: object = None) -> memoryview:
+    def lookup_many(self, keys: RangeKeys, *, out: "Buffer | None" = None) -> memoryview:
         """Return the index in `owners` of each key.
 
         Args:
@@ -142,7 +146,7 @@ class RangeMap:
         found = array("I", self._owners_of_each(key_list(keys)))
         return delivered(found, out, len(found))
 
-    def partition(self, keys: Iterable[object]) -> dict[str, list[object]]:
+    def partition(self, keys: RangeKeys) -> dict[str, list[object]]:
         """Return the keys of each shard: shards without a key left out, keys in input order.
 
         Raises:
@@ -154,7 +158,7 @@ class RangeMap:
             parts[owner].append(key)
         return {shard: part for shard, part in zip(self._shards, parts, strict=True) if part}
 
-    def foreign(self, shard: str, keys: Iterable[object], *, out: object = None) -> memoryview:
+    def foreign(self, shard: str, keys: RangeKeys, *, out: "Buffer | None" = None) -> memoryview:
         """Return the positions in `keys` of those that do not belong to a shard, ascending.
 
         Args:
@@ -196,7 +200,7 @@ class RangeMap:
             PlacementError: `at` is a bound already, or the name is bad.
         """
         bound = self._read(at)
-        position = bisect_right(self._bounds, bound)  # type: ignore[type-var]
+        position = bisect_right(self._bounds, bound)
         if position and self._bounds[position - 1] == bound:
             raise PlacementError(
                 f"cannot split at {shown(bound)}: it is a bound already; name a key inside a range"
@@ -216,7 +220,7 @@ class RangeMap:
             PlacementError: `at` is no bound, or `into` owns neither range beside it.
         """
         bound = self._read(at)
-        position = bisect_left(self._bounds, bound)  # type: ignore[type-var]
+        position = bisect_left(self._bounds, bound)
         if position == len(self._bounds) or self._bounds[position] != bound:
             raise PlacementError(f"cannot merge at {shown(bound)}: it is no bound of the map")
         beside = self._range_shards[position : position + 2]
@@ -250,7 +254,7 @@ class RangeMap:
         return RangeMoves(tuple(merged))
 
     def _iter_moves(self, other: "RangeMap") -> Iterator[RangeMove]:
-        edges = sorted({*self._bounds, *other.bounds})  # type: ignore[type-var]
+        edges = sorted({*self._bounds, *other.bounds})
         for lower, upper in pairwise((None, *edges, None)):
             if lower is None and upper is not None and is_lowest(upper):
                 continue
@@ -259,7 +263,7 @@ class RangeMap:
                 yield RangeMove(lower, upper, source, target)
 
     def _shard_from(self, lower: RangeKey | None) -> str:
-        position = 0 if lower is None else bisect_right(self._bounds, lower)  # type: ignore[type-var]
+        position = 0 if lower is None else bisect_right(self._bounds, lower)
         return self._range_shards[position]
 
     def _check_comparable(self, other: object) -> None:
@@ -326,5 +330,5 @@ class RangeMap:
 
     def _owners_of_each(self, items: list[object]) -> list[int]:
         bounds, owners = self._bounds, self._owner_of_range
-        keys = read_each(self._read, items, "key")
-        return [owners[bisect_right(bounds, key)] for key in keys]  # type: ignore[type-var]
+        keys = read_each(self._read, items, "keys")
+        return [owners[bisect_right(bounds, key)] for key in keys]
