@@ -66,7 +66,8 @@ before = set(sys.modules)
 from shardhash.cli import main
 with contextlib.suppress(SystemExit):
     main()
-loaded = {name.partition(".")[0] for name in set(sys.modules) - before}
+files = {name for name, module in sys.modules.items() if getattr(module, "__file__", None)}
+loaded = {name.partition(".")[0] for name in files - before}
 print(*sorted(loaded - sys.stdlib_module_names), file=sys.stderr)
 """
 """Runs the command and prints the packages, other than the standard library's, that it loaded."""

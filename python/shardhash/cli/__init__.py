@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from shardhash.cli._console import Console
 from shardhash.cli._parser import build_parser
-from shardhash.errors import ShardhashError, StoppedError
+from shardhash.errors import MissingExtraError, ShardhashError, StoppedError
 
 __all__ = ["main"]
 
@@ -32,6 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return console.fail(_interrupted())
     except BrokenPipeError:
         return console.abandon()
+    except ModuleNotFoundError as error:
+        _show_traceback()
+        return console.fail(_missing_package(error))
     except Exception as error:
         _show_traceback()
         return console.fail(_unexpected(error))
@@ -53,6 +56,18 @@ def _interrupted() -> StoppedError:
     return StoppedError(
         "interrupted: what is done is whole, what is not was not begun",
         next_step="run the same command again: it goes on from what it finds",
+    )
+
+
+def _missing_package(error: ModuleNotFoundError) -> ShardhashError:
+    """Name the command that installs a missing package; shardhash's own are never missing."""
+    package = (error.name or "").partition(".")[0]
+    if package in ("", "shardhash"):
+        return _unexpected(error)
+    command = "pip install 'shardhash[all]'"
+    return MissingExtraError(
+        f"this command needs the package {package}, which is not installed: {command}",
+        next_step=command,
     )
 
 

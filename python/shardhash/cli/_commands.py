@@ -73,7 +73,7 @@ class Commands:
             name,
             help=summary,
             description=f"{description} {details}".rstrip(),
-            formatter_class=formatter_class,  # type: ignore[arg-type]
+            formatter_class=formatter_class,
             allow_abbrev=False,
         )
 

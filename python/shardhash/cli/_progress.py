@@ -31,17 +31,12 @@ def _print_json(progress: "Progress", stream: TextIO) -> None:
 
 
 def _rich_bars() -> AbstractContextManager[Show]:
+    """Return a display with a bar for each phase; ImportError where rich is not installed."""
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TaskID,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
 
-    bars = Progress(
+    bars = Bars(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
@@ -51,16 +46,20 @@ def _rich_bars() -> AbstractContextManager[Show]:
 
     @contextmanager
     def display() -> Iterator[Show]:
-        tasks: dict[tuple[str, int], TaskID] = {}
+        tasks: dict[int, TaskID] = {}
 
         def show(progress: "Progress") -> None:
-            phase = (progress.operation, progress.phase)
-            if phase not in tasks:
-                tasks[phase] = bars.add_task(_title(progress))
-            bars.update(tasks[phase], completed=progress.rows_done, total=progress.rows_about)
+            bars.start()
+            if progress.phase not in tasks:
+                tasks[progress.phase] = bars.add_task(_title(progress))
+            bars.update(
+                tasks[progress.phase], completed=progress.rows_done, total=progress.rows_about
+            )
 
-        with bars:
+        try:
             yield show
+        finally:
+            bars.stop()
 
     return display()
 
@@ -68,14 +67,20 @@ def _rich_bars() -> AbstractContextManager[Show]:
 @contextmanager
 def _plain_line(stream: TextIO) -> Iterator[Show]:
     """Rewrite one line in place, and leave it standing."""
+    has_shown = False
 
     def show(progress: "Progress") -> None:
+        nonlocal has_shown
+        has_shown = True
         line = f"{_title(progress)}: {progress.rows_done:,} of about {progress.rows_about:,} rows"
         stream.write(f"\r{line}\x1b[K")
         stream.flush()
 
-    yield show
-    stream.write("\n")
+    try:
+        yield show
+    finally:
+        if has_shown:
+            stream.write("\n")
 
 
 def _title(progress: "Progress") -> str:
