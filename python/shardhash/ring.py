@@ -19,7 +19,7 @@ from functools import partial
 from math import floor
 from struct import pack
 from types import MappingProxyType
-from typing import NamedTuple, Self, overload
+from typing import NamedTuple, overload
 
 from shardhash._core import Ring
 from shardhash._names import checked_name, checked_positive, listed, quoted
@@ -135,7 +135,7 @@ class HashRing(Ring):
         *,
         add: Iterable[str] | Mapping[str, float] = (),
         remove: Iterable[str] = (),
-    ) -> Self:
+    ) -> "HashRing":
         """Return a ring with nodes added and removed; the others keep their points and order.
 
         Keys move only to nodes that come or grow and from nodes that go or shrink.
@@ -165,12 +165,8 @@ class HashRing(Ring):
             )
         for name in removed - added.keys():
             del weights[name]
-        return self._made(weights | added, self)
-
-    @classmethod
-    def _made(cls, weights: Mapping[str, float], base: "HashRing") -> Self:
-        made = cls.__new__(cls)
-        made._build_of(weights, base._points_per_weight, base.scheme, base)
+        made: HashRing = type(self).__new__(type(self))
+        made._build_of(weights | added, self._points_per_weight, self.scheme, self)
         return made
 
     def moves_to(self, other: "HashRing") -> RingMoves:
