@@ -8,7 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from shardhash.db import Cluster
+from shardhash.db import Cluster, Config
+from shardhash.db.operations import Operations
 from shardhash.errors import PreflightError, StalePlanError, UsageError
 
 SLOT_COUNT = 16
@@ -271,20 +272,22 @@ def test_more_rows_than_a_page_are_pruned(backend):
 
 
 def test_names_that_need_quoting_are_pruned(backend):
-    table, column = ("a`b%s", "k'%") if backend.kind == "mysql" else ('a"b%s', "k'%")
-    quoted = ["`" + name.replace("`", "``") + "`" for name in (table, column)]
-    if backend.kind == "sqlite":
-        quoted = ['"' + name.replace('"', '""') + '"' for name in (table, column)]
+    mark = "`" if backend.kind == "mysql" else '"'
+    table, key, other = (
+        mark + name.replace(mark, mark * 2) + mark
+        for name in ("order-lines", "group", f"a{mark}b'%s :c\\")
+    )
     for shard in OWNERS:
         backend.add(shard)
         with closing(backend.connect(shard)) as connection:
             cursor = connection.cursor()
-            cursor.execute(f"CREATE TABLE {quoted[0]} (id INT PRIMARY KEY, {quoted[1]} INT)")
-            cursor.execute(f"INSERT INTO {quoted[0]} VALUES (1, 1), (2, 2), (3, 3), (4, 4)")
+            cursor.execute(f"CREATE TABLE {table} (id INT PRIMARY KEY, {key} INT, {other} INT)")
+            cursor.execute(f"INSERT INTO {table} VALUES (1, 1, 1), (2, 2, 2), (3, 3, 3)")
 
-    report = prune(backend, "s1", by_key(column=column, tables=[table]))
+    report = prune(backend, "s1", by_key(column="group", tables=["order-lines"]))
 
-    assert report.deleted == sum(owner_by_zlib(number) == "s2" for number in (1, 2, 3, 4))
+    assert report.deleted == sum(owner_by_zlib(number) == "s2" for number in (1, 2, 3))
+    assert report.kept == 0
 
 
 def test_a_range_mapping_is_pruned_by_keys(backend):
@@ -320,7 +323,11 @@ REFUSED_MYSQL = {
         "int",
         "no transactions",
     ),
-    "float primary key": (["CREATE TABLE orders (id DOUBLE PRIMARY KEY, k INT)"], "int", "DECIMAL"),
+    "float primary key": (
+        ["CREATE TABLE orders (id DOUBLE PRIMARY KEY, k INT)"],
+        "int",
+        "different texts",
+    ),
     "cascade": (
         [
             "CREATE TABLE orders (id INT PRIMARY KEY, k INT)",
@@ -374,24 +381,22 @@ def test_sqlite_values_of_another_type_than_declared_are_refused(sqlite_fleet, v
         prune(sqlite_fleet, "s1", by_key())
 
 
-def test_two_names_for_one_database_are_refused(backend):
+def test_two_names_for_one_database_are_refused(backend, tmp_path):
     make_shards(backend, "CREATE TABLE orders (id INT PRIMARY KEY, k INT)", shards=["s1"])
     fill(backend, [(number, number) for number in range(20)], shards=["s1"])
-    path = backend.write_config()
-    text = path.read_text()
-    shard = next(line for line in text.splitlines() if line.startswith("  s1:"))
-    both = text.replace(shard, f"{shard}\n{shard.replace('s1:', 's2:')}")
-    path.write_text(
-        both + "mappings:\n  by_key:\n    key: {column: k, type: int}\n    tables: [orders]\n"
-        "    slots: {count: 16, owners: {s1: 0-7, s2: 8-15}}\n"
-    )
+    if backend.kind == "sqlite":
+        (tmp_path / "alias").symlink_to(tmp_path / "a")
+        alias = f"sqlite:///{tmp_path / 'alias'}"
+    else:
+        alias = f"mysql://root@localhost:{backend.server('s1').port}"
+    text = backend.config_text(by_key())
+    text = text.replace("instances:", f'instances:\n  alias: {{url: "{alias}"}}')
+    database = backend.database("s1")
+    text = text.replace("mappings:", f"  s2: {{instance: alias, database: {database}}}\nmappings:")
 
-    with (
-        Cluster.open(str(path)) as cluster,
-        pytest.raises(PreflightError, match="one and the same"),
-    ):
-        cluster.operations.plan_prune("s1")
-    assert ids(backend, "s1") == list(range(20))
+    with Operations(Config.parse(text)) as operations:
+        with pytest.raises(PreflightError, match="s1 and s2 are one and the same"):
+            operations.plan_prune("s1")
 
 
 def test_a_plan_is_stale_after_the_schema_changed(backend):
@@ -424,7 +429,8 @@ def test_unknown_names_are_usage_errors(sqlite_fleet, options):
 
 KILLED_PRUNE = """
 import os, signal, sys
-from shardhash.db import Cluster
+from shardhash.db import Cluster, Config
+from shardhash.db.operations import Operations
 batches = iter(range(int(sys.argv[2])))
 def progress(event):
     if next(batches, None) is None:

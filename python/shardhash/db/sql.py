@@ -16,6 +16,7 @@ __all__ = [
     "count_folded",
     "count_key_rows",
     "count_rows",
+    "create_database",
     "delete_rows",
     "distinct_key_expression",
     "group_keys",
@@ -111,7 +112,13 @@ def row_digest_expression(table: Table) -> str:
 def group_keys(table: Table, column: Column, key_type: KeyType) -> Statement:
     """Return a SELECT of (key, row count) for each distinct key, compared as bytes."""
     key = distinct_key_expression(column, key_type, table.backend)
-    return Statement(f"SELECT {key} AS k, COUNT(*) FROM {_name(table)} GROUP BY k")
+    return Statement(f"SELECT {key}, COUNT(*) FROM {_name(table)} GROUP BY 1")
+
+
+def create_database(name: str) -> Statement:
+    """Return a CREATE DATABASE for a MySQL server that leaves an existing one as it is."""
+    database = quote(name, Backend.MYSQL)
+    return Statement(f"CREATE DATABASE IF NOT EXISTS {database} CHARACTER SET utf8mb4")
 
 
 def count_rows(table: Table) -> Statement:
