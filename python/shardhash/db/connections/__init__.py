@@ -1,0 +1,251 @@
+"""Connections to shards: made when first needed, pooled, capped, with errors in plain words.
+
+Nothing here knows SQL or plans; ``drivers`` knows servers.
+"""
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from shardhash.db import sql
+from shardhash.db.connections._pools import FilePool, ServerPool
+from shardhash.db.connections._retry import Retrier, RetryPolicy
+from shardhash.db.drivers import Place, Secrets, SessionSettings
+from shardhash.db.ports import Chooser, Clock, SecretResolver, Topology
+from shardhash.db.topology import Backend, Endpoint, Instance
+from shardhash.errors import ServerUnreachableError, UsageError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+__all__ = ["ConnectionManager", "RetryPolicy", "SessionSettings"]
+
+T = TypeVar("T")
+
+
+class ConnectionManager:
+    """The connections of one process to the shards of a configuration. Thread-safe.
+
+    Nothing is connected before it is asked for. A forked child starts with no connections and
+    never uses its parent's. All shards of an instance share one cap.
+
+    Args:
+        config: instances and shards; a ``Config``.
+        session: how new sessions are set up.
+        max_connections: how many connections an instance, or read endpoint, may have at a time.
+        wait_s: how long to wait for one of them to be free.
+        retry: how ``run_batch`` tries again.
+        secrets: looks passwords up.
+        clock: time, for the pauses between tries.
+        chooser: chance, for the pauses and the choice of read endpoints.
+    """
+
+    def __init__(
+        self,
+        config: Topology,
+        *,
+        session: SessionSettings | None = None,
+        max_connections: int = 32,
+        wait_s: float = 30.0,
+        retry: RetryPolicy | None = None,
+        secrets: SecretResolver | None = None,
+        clock: Clock = time,
+        chooser: Chooser | None = None,
+    ) -> None:
+        self._config = config
+        self._session = session or SessionSettings.application()
+        self._cap = max_connections
+        self._wait_s = wait_s
+        self._secrets = secrets or Secrets()
+        self._chooser = chooser or random.Random()  # noqa: S311  spreads load, hides nothing
+        self._retrier = Retrier(policy=retry or RetryPolicy(), clock=clock, chooser=self._chooser)
+        self._processes: dict[int, _Pools] = {}
+
+    def __repr__(self) -> str:
+        """Return what tells managers apart, and nothing of the configuration."""
+        return f"{type(self).__name__}(max_connections={self._cap})"
+
+    def __enter__(self) -> Self:
+        """Return the manager itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close all connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Close this process's connections; the next use opens new ones."""
+        pools = self._processes.pop(os.getpid(), None)
+        if pools is not None:
+            pools.close()
+
+    def backend(self, shard: str) -> Backend:
+        """Return the kind of server that a shard is on."""
+        return self._config.instance(self._config.shard(shard).instance).backend
+
+    def write(self, shard: str) -> "AbstractContextManager[Connection]":
+        """Return a context manager that yields a connection to the shard's primary.
+
+        Nothing is committed for you, and leaving the block rolls back what is open. Errors of the
+        driver leave the block as DatabaseError.
+
+        Raises:
+            UsageError: no such shard, or its password cannot be looked up.
+            DatabaseError: no connection; all of the instance's connections stayed in use; an error
+                inside the block.
+        """
+        instance = self._config.instance(self._config.shard(shard).instance)
+        return self._pool(instance).connection(self._place(instance, shard))
+
+    def read(
+        self, shard: str, *, endpoint: str | None = None
+    ) -> "AbstractContextManager[Connection]":
+        """Return a context manager as ``write`` does, to one of the shard's read endpoints.
+
+        Without `endpoint`, an address such as ``reader1:3306``, one is chosen by chance; if it
+        cannot be reached, the others are tried. A shard that has none reads from its primary.
+        What a read endpoint answers may be older than the primary's data.
+        """
+        endpoints = self._config.shard(shard).read
+        if endpoint is not None:
+            endpoints = tuple(found for found in endpoints if found.address == endpoint)
+            if not endpoints:
+                raise self._unknown_endpoint(shard, endpoint)
+        if not endpoints:
+            return self.write(shard)
+        start = self._chooser.randrange(len(endpoints))
+        return self._first_reachable(shard, (*endpoints[start:], *endpoints[:start]))
+
+    def instance(self, name: str) -> "AbstractContextManager[Connection]":
+        """Return a context manager as ``write`` does, to a server and none of its shards."""
+        instance = self._config.instance(name)
+        if instance.backend is Backend.SQLITE:
+            raise UsageError(
+                f"instance {name} is the directory {instance.directory}: there is no server to "
+                "connect to",
+                next_step="connect to one of its shards",
+            )
+        return self._pool(instance).connection(self._place(instance))
+
+    def create_database(self, shard: str) -> None:
+        """Create the shard's empty database; one that exists stays as it is."""
+        instance = self._config.instance(self._config.shard(shard).instance)
+        place = self._place(instance, shard)
+        pool = self._pool(instance)
+        if isinstance(pool, FilePool):
+            pool.create(place)
+            return
+        with pool.connection(self._place(instance)) as connection:
+            statement = sql.create_database(self._config.shard(shard).database)
+            connection.exec_driver_sql(statement.sql)
+
+    def run_batch(self, shard: str, work: "Callable[[Connection], T]", *, idempotent: bool) -> T:
+        """Run `work` in one transaction on the shard's primary, commit, and return its result.
+
+        A lock wait, a deadlock or an unreachable server rolls back and runs the whole batch
+        again, a bounded number of times; a lost connection does so only if the batch is
+        `idempotent`, because it may have been committed. So `work` must do all its writing through
+        its argument.
+
+        Raises:
+            DatabaseError: as ``write``, and after the last try.
+        """
+
+        def batch() -> T:
+            with self.write(shard) as connection, connection.begin():
+                return work(connection)
+
+        return self._retrier.run(batch, shard=shard, idempotent=idempotent)
+
+    @contextmanager
+    def _first_reachable(self, shard: str, endpoints: Sequence[Endpoint]) -> "Iterator[Connection]":
+        instance = self._config.instance(self._config.shard(shard).instance)
+        blocks = [
+            self._pool(instance, endpoint).connection(self._place(instance, shard, endpoint))
+            for endpoint in endpoints
+        ]
+        with ExitStack() as stack:
+            yield _enter_first(stack, blocks)
+
+    def _pool(self, instance: Instance, endpoint: Endpoint | None = None) -> ServerPool | FilePool:
+        process = os.getpid()
+        pools = self._processes.get(process)
+        if pools is None:
+            pools = self._processes.setdefault(process, _Pools())
+        return pools.get(
+            endpoint or instance.endpoint or instance.name,
+            lambda: self._make_pool(instance, endpoint or instance.endpoint),
+        )
+
+    def _make_pool(self, instance: Instance, endpoint: Endpoint | None) -> ServerPool | FilePool:
+        place = self._place(instance, endpoint=endpoint)
+        if endpoint is None:
+            return FilePool(
+                Path(instance.directory or ""),
+                place=place,
+                session=self._session,
+                cap=self._cap,
+                wait_s=self._wait_s,
+            )
+        return ServerPool(
+            endpoint,
+            place=place,
+            session=self._session,
+            secrets=self._secrets,
+            cap=self._cap,
+            wait_s=self._wait_s,
+        )
+
+    def _place(
+        self, instance: Instance, shard: str | None = None, endpoint: Endpoint | None = None
+    ) -> Place:
+        used = endpoint or instance.endpoint
+        return Place(
+            instance=instance.name,
+            address=used.address if used else instance.directory or "",
+            shard=shard,
+            database=self._config.shard(shard).database if shard else None,
+        )
+
+    def _unknown_endpoint(self, shard: str, address: str) -> UsageError:
+        known = ", ".join(found.address for found in self._config.shard(shard).read) or "none"
+        return UsageError(
+            f"shard {shard} has no read endpoint {address!r}; it has {known}",
+            next_step=f"name one of: {known}",
+        )
+
+
+class _Pools:
+    """The pools of one process, by the server or directory that they are for."""
+
+    def __init__(self) -> None:
+        self._pools: dict[Endpoint | str, ServerPool | FilePool] = {}
+        self._lock = Lock()
+
+    def get(
+        self, key: Endpoint | str, make: Callable[[], ServerPool | FilePool]
+    ) -> ServerPool | FilePool:
+        with self._lock:
+            if key not in self._pools:
+                self._pools[key] = make()
+            return self._pools[key]
+
+    def close(self) -> None:
+        with self._lock:
+            for pool in self._pools.values():
+                pool.close()
+
+
+def _enter_first(
+    stack: ExitStack, blocks: "Sequence[AbstractContextManager[Connection]]"
+) -> "Connection":
+    """Enter the first block whose server can be reached; the last one's error is the caller's."""
+    for block in blocks[:-1]:
+        with suppress(ServerUnreachableError):
+            return stack.enter_context(block)
+    return stack.enter_context(blocks[-1])

@@ -1,0 +1,273 @@
+"""Connections of one instance under one cap, whichever of its shards they are for."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import copy
+from pathlib import Path
+from threading import BoundedSemaphore, Lock
+from typing import TYPE_CHECKING, Any, cast
+
+from shardhash.db.drivers import (
+    Fault,
+    MySQLConnector,
+    Place,
+    SessionSettings,
+    SQLiteConnector,
+    fault_of,
+    import_extra,
+    translate,
+)
+from shardhash.db.ports import Connector, SecretResolver
+from shardhash.db.topology import Endpoint
+from shardhash.errors import DatabaseError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+    from sqlalchemy.engine import ExceptionContext
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+
+__all__ = ["FilePool", "ServerPool"]
+
+_NO_SHARD = "information_schema"  # a database that every user may enter, and no one can write to
+_RECYCLE_S = 1800
+_PLACE = "shardhash_place"
+_USED = "shardhash_used"
+
+
+class ServerPool:
+    """A server's connections. One pool serves all databases: each is selected at check-out.
+
+    That also tells whether an idle connection is still alive. Invariants: never more than ``cap``
+    connections are open; a connection is never used for a database that was not selected for it
+    since it was checked out.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        place: Place,
+        session: SessionSettings,
+        secrets: SecretResolver,
+        cap: int,
+        wait_s: float,
+    ) -> None:
+        sqlalchemy = import_extra("sqlalchemy", extra="mysql", what="a MySQL or MariaDB instance")
+        self._driver_error = import_extra(
+            "pymysql.err", extra="mysql", what="a MySQL or MariaDB instance"
+        ).Error
+        connector = MySQLConnector(endpoint, place=place, session=session, secrets=secrets)
+        url = sqlalchemy.URL.create("mysql+pymysql", host=endpoint.host, port=endpoint.port)
+        self._root: Engine = sqlalchemy.create_engine(
+            url,
+            creator=connector.connect,
+            hide_parameters=True,
+            pool_size=cap,
+            max_overflow=0,
+            pool_timeout=wait_s,
+            pool_recycle=_RECYCLE_S,
+            pool_use_lifo=True,
+        )
+        self._engines: dict[str, Engine] = {}
+        self._lock = Lock()
+        self._place = place
+        self._cap = cap
+        self._wait_s = wait_s
+        self._is_closed = False
+        self._abandoned: list[Connection] = []
+
+    @contextmanager
+    def connection(self, place: Place) -> Iterator["Connection"]:
+        """Yield a connection whose current database is the place's; roll back at the end.
+
+        Raises:
+            DatabaseError: no connection, or an error of the driver inside the block.
+        """
+        with _errors_at(place, self._driver_error):
+            connection = self._check_out(place)
+            process = os.getpid()
+            try:
+                yield connection
+            finally:
+                if os.getpid() != process:
+                    self._abandoned.append(connection)  # its socket is the parent's
+                else:
+                    if self._is_closed:
+                        connection.invalidate()
+                    connection.close()
+
+    def close(self) -> None:
+        """Close idle connections now, and those in use when they are given back."""
+        self._is_closed = True
+        self._root.dispose()
+
+    def _check_out(self, place: Place) -> "Connection":
+        database = place.database or _NO_SHARD
+        while True:
+            connection = self._connect(place)
+            is_fresh = _USED not in connection.info
+            connection.info[_USED] = True
+            try:
+                _driver_connection(connection).select_db(database)
+            except BaseException as error:
+                is_lost = fault_of(error) is Fault.LOST
+                if is_lost or not isinstance(error, self._driver_error):
+                    connection.invalidate()
+                connection.close()
+                if is_fresh or not is_lost:
+                    raise
+            else:
+                return connection
+
+    def _connect(self, place: Place) -> "Connection":
+        from sqlalchemy.exc import DBAPIError
+        from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+        try:
+            return self._engine(place).connect()
+        except DBAPIError as error:
+            raise translate(error, place, is_connecting=True) from error
+        except PoolTimeoutError:
+            raise _too_many(self._place, self._cap, self._wait_s) from None
+
+    def _engine(self, place: Place) -> "Engine":
+        """Return the engine that knows the database by name, for reflection and error messages."""
+        database = place.database or _NO_SHARD
+        with self._lock:
+            known = self._engines.get(database)
+        if known is not None:
+            return known
+        with self._root.connect():  # tells the dialect the server's version, before it is copied
+            made = _engine_for(self._root, place, database)
+        with self._lock:
+            return self._engines.setdefault(database, made)
+
+
+class FilePool:
+    """The connections to the SQLite files of a directory, opened when asked for.
+
+    Opening a file is cheap, so nothing is kept; the cap is on those in use.
+    """
+
+    def __init__(
+        self, directory: Path, *, place: Place, session: SessionSettings, cap: int, wait_s: float
+    ) -> None:
+        import_extra("sqlalchemy", extra="db", what="a SQLite instance")
+        self._directory = directory
+        self._session = session
+        self._place = place
+        self._cap = cap
+        self._wait_s = wait_s
+        self._free = BoundedSemaphore(cap)
+        self._engines: dict[str, Engine] = {}
+        self._abandoned: list[Connection] = []
+
+    @contextmanager
+    def connection(self, place: Place) -> Iterator["Connection"]:
+        """Yield a connection to the place's file; roll back and close it at the end.
+
+        Raises:
+            DatabaseError: no such file, or an error of SQLite inside the block.
+        """
+        import sqlite3
+
+        if not self._free.acquire(timeout=self._wait_s):
+            raise _too_many(self._place, self._cap, self._wait_s)
+        process = os.getpid()
+        try:
+            with _errors_at(place, sqlite3.Error):
+                connection = self._engine(place).connect()
+                try:
+                    yield connection
+                finally:
+                    if os.getpid() != process:
+                        self._abandoned.append(connection)  # closing would roll the parent back
+                    else:
+                        connection.close()
+        finally:
+            self._free.release()
+
+    def create(self, place: Place) -> None:
+        """Make the place's file, and its directory, where they are missing."""
+        connector = SQLiteConnector(self._path(place), place, self._session, create=True)
+        connector.connect().close()
+
+    def close(self) -> None:
+        """Do nothing: no connection outlives its block."""
+
+    def _path(self, place: Place) -> Path:
+        return self._directory / f"{place.database}.db"
+
+    def _engine(self, place: Place) -> "Engine":
+        path = self._path(place)
+        known = self._engines.get(path.name)
+        if known is not None:
+            return known
+        connector = SQLiteConnector(path, place, self._session)
+        return self._engines.setdefault(path.name, _file_engine(connector, path, place))
+
+
+def _file_engine(connector: Connector, path: Path, place: Place) -> "Engine":
+    from sqlalchemy import URL, create_engine, event
+    from sqlalchemy.pool import NullPool
+
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        creator=cast("Callable[[], DBAPIConnection]", connector.connect),
+        poolclass=NullPool,
+        hide_parameters=True,
+    )
+    event.listen(engine, "begin", _begin)
+    _remember_place(engine, place)
+    return engine
+
+
+def _begin(connection: "Connection") -> None:
+    """Begin the transaction that the driver would begin only before the first INSERT."""
+    connection.exec_driver_sql("BEGIN")
+
+
+def _engine_for(root: "Engine", place: Place, database: str) -> "Engine":
+    from sqlalchemy import Engine
+
+    dialect = copy(root.dialect)
+    dialect.default_schema_name = database
+    url = root.url.set(database=database)
+    engine = Engine(root.pool, dialect, url, hide_parameters=True)
+    _remember_place(engine, place)
+    return engine
+
+
+def _remember_place(engine: "Engine", place: Place) -> None:
+    """Let each error say which database it comes from, in whichever block it is caught."""
+    from sqlalchemy import event
+
+    def mark(context: "ExceptionContext") -> None:
+        if context.sqlalchemy_exception is not None:
+            setattr(context.sqlalchemy_exception, _PLACE, place)
+
+    event.listen(engine, "handle_error", mark)
+
+
+@contextmanager
+def _errors_at(place: Place, driver_error: type[Exception]) -> Iterator[None]:
+    """Turn the driver's errors, also inside SQLAlchemy's, into DatabaseError."""
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        yield
+    except (DBAPIError, driver_error) as error:
+        raise translate(error, getattr(error, _PLACE, place)) from error
+
+
+def _driver_connection(connection: "Connection") -> Any:
+    return connection.connection.driver_connection
+
+
+def _too_many(place: Place, cap: int, wait_s: float) -> DatabaseError:
+    return DatabaseError(
+        f"{place}: all {cap} connections that this process may have there stayed in use for "
+        f"{wait_s:g} s",
+        next_step="give connections back sooner, or raise max_connections of the manager",
+    )

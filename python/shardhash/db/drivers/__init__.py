@@ -1,0 +1,24 @@
+"""The only modules that know drivers: how to connect, and what their errors mean.
+
+Importing this loads no third-party package; connecting does.
+"""
+
+from shardhash.db.drivers._errors import Fault, Place, fault_of, translate
+from shardhash.db.drivers._extras import import_extra
+from shardhash.db.drivers._mysql import MySQLConnector
+from shardhash.db.drivers._secrets import Secrets
+from shardhash.db.drivers._session import SessionSettings
+from shardhash.db.drivers._sqlite import SQLiteConnector, prepare_sqlite
+
+__all__ = [
+    "Fault",
+    "MySQLConnector",
+    "Place",
+    "SQLiteConnector",
+    "Secrets",
+    "SessionSettings",
+    "fault_of",
+    "import_extra",
+    "prepare_sqlite",
+    "translate",
+]

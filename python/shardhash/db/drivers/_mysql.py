@@ -1,0 +1,146 @@
+"""MySQL and MariaDB through PyMySQL."""
+
+import ssl
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from shardhash.db.drivers._errors import Place, server_code
+from shardhash.db.drivers._extras import import_extra
+from shardhash.db.drivers._session import SessionSettings
+from shardhash.db.ports import SecretResolver
+from shardhash.db.topology import Endpoint, TlsMode
+from shardhash.errors import MissingExtraError, UsageError
+
+if TYPE_CHECKING:
+    from pymysql.connections import Connection
+
+__all__ = ["MySQLConnector"]
+
+_TLS_ERROR = 2026
+# The limit has another name on each server: each runs the comment that is for it.
+_NO_STATEMENT_LIMIT = (
+    "SET SESSION sql_auto_is_null = 0"
+    "/*!80000 , max_execution_time = 0 *//*M!100100 , max_statement_time = 0 */"
+)
+
+
+class MySQLConnector:
+    """Connects to one server. Thread-safe.
+
+    The password is looked up anew for each connection; the TLS context is made once, because
+    making one costs more than a hundred connections.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        place: Place,
+        session: SessionSettings,
+        secrets: SecretResolver,
+    ) -> None:
+        self._endpoint = endpoint
+        self._place = place
+        self._session = session
+        self._secrets = secrets
+        self._context: ssl.SSLContext | None = None
+        self._context_lock = Lock()
+
+    def __repr__(self) -> str:
+        """Return the address, and nothing that is secret."""
+        return f"{type(self).__name__}({self._endpoint.address!r})"
+
+    def connect(self) -> "Connection[Any]":
+        """Return a new connection with its session set up and no database selected.
+
+        Raises:
+            pymysql.err.Error: the server cannot be reached, or refuses.
+            UsageError: the password or the CA file cannot be read.
+            MissingExtraError: PyMySQL, or what a password needs, is not installed.
+        """
+        errors = import_extra("pymysql.err", extra="mysql", what="a MySQL or MariaDB instance")
+        if self._endpoint.tls is TlsMode.DISABLED:
+            return self._open(ssl_disabled=True)
+        try:
+            return self._open(ssl=self._tls_context())
+        except errors.OperationalError as error:
+            if self._endpoint.tls is not TlsMode.PREFERRED or server_code(error) != _TLS_ERROR:
+                raise
+        return self._open(ssl_disabled=True)
+
+    def _open(self, **tls: object) -> "Connection[Any]":
+        from pymysql import connect
+        from pymysql.constants import CLIENT
+
+        endpoint = self._endpoint
+        owner = f"instance {self._place.instance}"
+        user = endpoint.user or self._secrets.user(endpoint.password, owner=owner)
+        password = self._secrets.password(endpoint.password, owner=owner)
+        try:
+            connection = connect(
+                host=endpoint.host,
+                port=endpoint.port,
+                unix_socket=endpoint.unix_socket,
+                user=user,
+                # as bytes: text would be encoded as latin-1, and fail with the password in sight
+                password=password.encode(),
+                charset="utf8mb4",
+                binary_prefix=True,  # else bytes go as text that is not valid utf8mb4
+                client_flag=CLIENT.FOUND_ROWS,  # what SQLAlchemy expects of rowcount
+                connect_timeout=self._session.connect_timeout_s,
+                read_timeout=self._session.connect_timeout_s,  # a server that never speaks
+                program_name="shardhash",
+                **tls,
+            )
+        except RuntimeError as error:  # PyMySQL's only sign that a password needs RSA
+            raise MissingExtraError(
+                f"{self._place}: the account's password needs TLS, or a package: {error}",
+                next_step="set tls: required or verify, or pip install cryptography",
+            ) from error
+        try:
+            _set_up(connection, self._session)
+        except BaseException:
+            connection.close()
+            raise
+        connection._read_timeout = None  # noqa: SLF001  statements may take hours
+        return connection
+
+    def _tls_context(self) -> ssl.SSLContext:
+        with self._context_lock:
+            if self._context is None:
+                self._context = self._make_tls_context()
+            return self._context
+
+    def _make_tls_context(self) -> ssl.SSLContext:
+        authorities = self._endpoint.tls_ca
+        path = None if authorities is None else Path(authorities).expanduser()
+        try:
+            context = ssl.create_default_context(cafile=path)
+        except (OSError, ssl.SSLError) as error:
+            raise UsageError(
+                f"{self._place}: cannot read tls_ca {authorities}: {error}",
+                next_step="name a file of PEM certificates that this user can read",
+            ) from error
+        if self._endpoint.tls is not TlsMode.VERIFY:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+
+def _set_up(connection: "Connection[Any]", session: SessionSettings) -> None:
+    """Send the session's settings."""
+    settings: dict[str, object] = {
+        "time_zone = %s": session.time_zone,
+        "sql_mode = %s": session.sql_mode,
+        "innodb_lock_wait_timeout = %s": session.lock_wait_s,
+        "lock_wait_timeout = %s": session.lock_wait_s,
+    }
+    chosen = {text: value for text, value in settings.items() if value is not None}
+    with connection.cursor() as cursor:
+        if chosen:
+            cursor.execute("SET SESSION " + ", ".join(chosen), tuple(chosen.values()))
+        if session.is_repeatable:
+            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        if session.is_unlimited:
+            cursor.execute(_NO_STATEMENT_LIMIT)

@@ -1,0 +1,108 @@
+"""SQLite: open a database file, and the functions that MySQL has and SQLite lacks."""
+
+import hashlib
+import sqlite3
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from shardhash.db.drivers._errors import Place
+from shardhash.db.drivers._session import SessionSettings
+from shardhash.errors import ServerUnreachableError
+
+__all__ = ["SQLiteConnector", "prepare_sqlite"]
+
+_DEFAULT_LOCK_WAIT_S = 5
+
+Value = int | float | str | bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class SQLiteConnector:
+    """Opens one database file. A missing file is an error unless ``create`` says otherwise."""
+
+    path: Path
+    place: Place
+    session: SessionSettings
+    create: bool = False
+
+    def connect(self) -> sqlite3.Connection:
+        """Return a new connection, prepared, in no transaction. Touches the disk; thread-safe.
+
+        Transactions begin when ``BEGIN`` is sent, and then hold DDL and reads too.
+
+        Raises:
+            ServerUnreachableError: the file is missing.
+            sqlite3.Error: it cannot be opened.
+        """
+        if self.create:
+            self._make_directory()
+        elif not self.path.exists():
+            raise ServerUnreachableError(
+                f"{self.place}: there is no database file {self.path}",
+                next_step="correct the instance's directory or the shard's database, or create it",
+            )
+        mode = "rwc" if self.create else "rw"
+        connection = sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            timeout=self.session.lock_wait_s or _DEFAULT_LOCK_WAIT_S,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        prepare_sqlite(connection)
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+    def _make_directory(self) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ServerUnreachableError(
+                f"{self.place}: cannot make the directory {self.path.parent} ({error.strerror})",
+                next_step="correct the instance's directory or its permissions",
+            ) from error
+
+
+def prepare_sqlite(connection: sqlite3.Connection) -> None:
+    """Register shardhash's SQL functions on a connection that the application owns.
+
+    Guarded tables refuse writes from connections that lack them. ``shardhash_crc32(value)`` is the
+    CRC-32 of a key's bytes, ``shardhash_row_digest(...)`` a SHA-256 over its arguments; both are
+    stable since 0.1. Also sets ``recursive_triggers``, without which an ``OR REPLACE`` deletes
+    rows that triggers do not see.
+    """
+    connection.create_function("shardhash_crc32", 1, _crc32, deterministic=True)
+    connection.create_function("shardhash_row_digest", -1, _row_digest, deterministic=True)
+    connection.execute("PRAGMA recursive_triggers = ON")
+
+
+def _crc32(value: Value) -> int | None:
+    """Return the CRC-32 of a key's bytes; a REAL has no exact text, and raises."""
+    if value is None:
+        return None
+    if isinstance(value, float):
+        raise TypeError("a floating point number has no key bytes")
+    return zlib.crc32(value if isinstance(value, bytes) else str(value).encode())
+
+
+def _row_digest(*values: Value) -> bytes:
+    """Return the SHA-256 of values, each written with its type and length, so that none collide."""
+    digest = hashlib.sha256()
+    for value in values:
+        tag, payload = _tagged(value)
+        digest.update(tag + len(payload).to_bytes(8, "big") + payload)
+    return digest.digest()
+
+
+def _tagged(value: Value) -> tuple[bytes, bytes]:
+    if value is None:
+        return b"n", b""
+    if isinstance(value, int):
+        return b"i", value.to_bytes(8, "big", signed=True)
+    if isinstance(value, float):
+        return b"f", struct.pack(">d", value)
+    if isinstance(value, str):
+        return b"t", value.encode()
+    return b"b", value
