@@ -386,17 +386,17 @@ def test_two_names_for_one_database_are_refused(backend, tmp_path):
     fill(backend, [(number, number) for number in range(20)], shards=["s1"])
     if backend.kind == "sqlite":
         (tmp_path / "alias").symlink_to(tmp_path / "a")
-        alias = f"sqlite:///{tmp_path / 'alias'}"
+        alias = f"url: 'sqlite:///{tmp_path}/alias'"
     else:
-        alias = f"mysql://root@localhost:{backend.server('s1').port}"
+        alias = f"url: 'mysql://root@127.1:{backend.server('s1').port}', tls: disabled"
     text = backend.config_text(by_key())
-    text = text.replace("instances:", f'instances:\n  alias: {{url: "{alias}"}}')
+    text = text.replace("instances:", f"instances:\n  alias: {{{alias}}}")
     database = backend.database("s1")
     text = text.replace("mappings:", f"  s2: {{instance: alias, database: {database}}}\nmappings:")
 
-    with Operations(Config.parse(text)) as operations:
-        with pytest.raises(PreflightError, match="s1 and s2 are one and the same"):
-            operations.plan_prune("s1")
+    same = pytest.raises(PreflightError, match="s1 and s2 are one and the same")
+    with Operations(Config.parse(text)) as operations, same:
+        operations.plan_prune("s1")
 
 
 def test_a_plan_is_stale_after_the_schema_changed(backend):
