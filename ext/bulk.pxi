@@ -161,7 +161,10 @@ cdef class _Output:
         return 0
 
     cdef int borrow(self, Py_ssize_t count, size_t item_size, object out) except -1:
-        wanted = f"out must be a writable contiguous buffer of {count} unsigned {item_size}-byte items"
+        wanted = (
+            f"out must be a writable, contiguous, aligned buffer of {count} unsigned "
+            f"{item_size}-byte items"
+        )
         try:
             PyObject_GetBuffer(out, &self.view, PyBUF_FULL_RO | PyBUF_WRITABLE)
         except (BufferError, TypeError, ValueError) as error:
@@ -171,7 +174,7 @@ cdef class _Output:
             (order and order in FOREIGN_ORDERS) or kind not in tuple("HILQN")
             or not is_flat(&self.view)
             or <size_t>self.view.itemsize != item_size or self.view.shape[0] != count
-            or <uintptr_t>self.view.buf % item_size != 0
+            or count and <uintptr_t>self.view.buf % item_size != 0
         ):
             raise PlacementError(f"{wanted}, found {view_text(&self.view)}")
         self.start = <uint8_t *>self.view.buf

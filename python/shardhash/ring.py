@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import floor
 from struct import pack
 from types import MappingProxyType
 from typing import NamedTuple, overload
@@ -255,9 +254,9 @@ def _names_of(nodes: Iterable[str]) -> list[str]:
 
 
 def _point_counts(weights: Mapping[str, float], factor: float) -> tuple[int, ...]:
-    products = [weight * factor for weight in weights.values()]
-    if sum(products) <= _MAX_POINTS:
-        counts = tuple(max(1, floor(product + 0.5)) for product in products)
+    if sum(weights.values()) * factor <= _MAX_POINTS:
+        # int() is floor() here: nothing is negative.
+        counts = tuple([int(weight * factor + 0.5) or 1 for weight in weights.values()])
         if sum(counts) <= _MAX_POINTS:
             return counts
     raise PlacementError(

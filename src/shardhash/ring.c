@@ -75,14 +75,18 @@ void sh_ring_build(const sh_node *nodes, size_t node_count, uint64_t *scratch, u
 void sh_ring_index(const uint32_t *points, uint32_t point_count, uint32_t *index) {
     uint32_t shift = sh_ring_index_shift(point_count);
     size_t cells = sh_ring_index_size(point_count);
-    size_t cell = 0;
-    for (uint32_t i = 0; i < point_count; i++) {
-        for (size_t last = points[i] >> shift; cell <= last; cell++) {
-            index[cell] = i;
-        }
-    }
-    for (; cell < cells; cell++) {
+    for (size_t cell = 0; cell < cells; cell++) {
         index[cell] = point_count;
+    }
+    /* Downwards, so that the first point of a cell is the last written, and a cell without points
+     * takes over the next one's. No step depends on a branch. */
+    for (uint32_t i = point_count; i-- > 0;) {
+        index[points[i] >> shift] = i;
+    }
+    uint32_t below = point_count;
+    for (size_t cell = cells; cell-- > 0;) {
+        below = index[cell] < below ? index[cell] : below;
+        index[cell] = below;
     }
 }
 
@@ -94,31 +98,63 @@ static int compare_names(sh_span a, sh_span b) {
     return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
 }
 
+/* Return the index of the first point of `kept` from `i` on that is at or after `point`: steps of
+ * doubled size, then halves. */
+static uint32_t skip_below(const sh_points *kept, uint32_t i, uint32_t point) {
+    size_t at = i, step = 1;
+    while (step <= kept->count - at && kept->points[at + step - 1] < point) {
+        at += step;
+        step *= 2;
+    }
+    while ((step /= 2) > 0) {
+        if (step <= kept->count - at && kept->points[at + step - 1] < point) {
+            at += step;
+        }
+    }
+    return (uint32_t)at;
+}
+
+/* A ring while it is merged. There is always room for one point more than are written: that of
+ * the sentinel. */
+typedef struct merged_points {
+    uint32_t *points;
+    uint16_t *owners;
+    size_t count;
+} merged_points;
+
+/* Append the points [i, end) of `kept` whose nodes stay. */
+static void append_kept(merged_points *to, const sh_points *kept, const uint16_t *renumbered,
+                        uint32_t i, uint32_t end) {
+    size_t n = to->count;
+    for (; i < end; i++) {
+        uint16_t owner = renumbered[kept->owners[i]];
+        to->points[n] = kept->points[i];
+        to->owners[n] = owner;
+        n += owner != SH_NODE_GONE;
+    }
+    to->count = n;
+}
+
 uint32_t sh_ring_merge(const sh_points *kept, const uint16_t *renumbered, const sh_points *added,
                        const sh_span *names, uint32_t *points, uint16_t *owners) {
-    uint32_t j = 0;
-    size_t n = 0;
-    for (uint32_t i = 0; i < kept->count; i++) {
-        uint32_t point = kept->points[i];
-        uint16_t owner = renumbered[kept->owners[i]];
-        if (owner == SH_NODE_GONE) {
-            continue;
+    merged_points to = {points, owners, 0};
+    uint32_t i = 0;
+    for (uint32_t j = 0; j < added->count; j++) {
+        uint32_t point = added->points[j];
+        uint32_t end = skip_below(kept, i, point);
+        for (; end < kept->count && kept->points[end] == point; end++) {
+            uint16_t owner = renumbered[kept->owners[end]];
+            if (owner != SH_NODE_GONE && compare_names(names[owner], names[added->owners[j]]) > 0) {
+                break;
+            }
         }
-        while (j < added->count &&
-               (added->points[j] < point ||
-                (added->points[j] == point &&
-                 compare_names(names[added->owners[j]], names[owner]) < 0))) {
-            points[n] = added->points[j];
-            owners[n++] = added->owners[j++];
-        }
-        points[n] = point;
-        owners[n++] = owner;
+        append_kept(&to, kept, renumbered, i, end);
+        i = end;
+        to.points[to.count] = point;
+        to.owners[to.count++] = added->owners[j];
     }
-    for (; j < added->count; j++) {
-        points[n] = added->points[j];
-        owners[n++] = added->owners[j];
-    }
-    return end_points(points, owners, n);
+    append_kept(&to, kept, renumbered, i, kept->count);
+    return end_points(points, owners, to.count);
 }
 
 /* ---- Look up ------------------------------------------------------------------------------- */
