@@ -69,6 +69,11 @@ class FileStore:
         version = _digest(data)
         return self._parse(self._decoded(data), origin, version), version
 
+    def check(self, environ: Mapping[str, str]) -> Config:
+        """Return the configuration as `load` does; a ``${VAR}`` not in `environ` is a mistake."""
+        data, origin = self._read()
+        return self._parse(self._decoded(data), origin, _digest(data), environ)
+
     def read_text(self) -> tuple[str, str]:
         """Return the file's text, to the byte, and its version."""
         data, _ = self._read()
@@ -138,13 +143,16 @@ class FileStore:
         """Return the names of all operations that have a journal, the oldest first."""
         return self._state.list_journals()
 
-    def _parse(self, text: str, origin: Origin, version: str) -> Config:
+    def _parse(
+        self, text: str, origin: Origin, version: str, environ: Mapping[str, str] | None = None
+    ) -> Config:
         return Config.parse(
             text,
             source=self._source,
             base_dir=self._target.parent,
             origin=origin,
             version=version,
+            environ=environ,
         )
 
     def _read(self) -> tuple[bytes, Origin]:
