@@ -46,7 +46,7 @@ def rows_of(directory: Path, shard: str) -> list[tuple[int, str | None]]:
 
 def last_table(stdout: str) -> str:
     """Return the last table and what is said of it, which has no time in it."""
-    return stdout[stdout.rindex("shard  slots") : stdout.rindex("time:")]
+    return stdout[stdout.rindex("\nshard ") : stdout.rindex("time:")]
 
 
 def test_demo_ends_with_every_flight_once(run: Run, directory: Path, data: Path) -> None:

@@ -6,29 +6,45 @@ from pathlib import Path
 
 from shardhash.cli._console import Console
 from shardhash.db.config import Config
+from shardhash.db.fleet import refuse_password_in
 from shardhash.errors import UsageError
 
-__all__ = ["load_config"]
+__all__ = ["config_place", "load_config"]
 
 _VARIABLE = "SHARDHASH_CONFIG"
 _DEFAULT = "shardhash.yaml"
 
 
+def config_place(options: argparse.Namespace, *, default: bool = False) -> str:
+    """Return the path or URL of ``--config``, the environment, or the present directory.
+
+    Args:
+        options: of the command.
+        default: name the present directory's file, whether it exists or not.
+
+    Raises:
+        UsageError: there is none.
+        RefusedError: a password stands in the ``--config`` URL, where others can read it.
+    """
+    named: str | None = options.config or os.environ.get(_VARIABLE)
+    refuse_password_in("store", options.config)
+    if named is None and not default and not Path(_DEFAULT).exists():
+        raise UsageError(
+            f"no configuration: neither --config nor {_VARIABLE} is given, and there is no "
+            f"./{_DEFAULT}",
+            next_step="name one with --config FILE, or write one to begin with: shardhash init",
+        )
+    return named or _DEFAULT
+
+
 def load_config(options: argparse.Namespace, console: Console) -> Config:
-    """Return the configuration named by ``--config``, the environment, or the present directory.
+    """Return the configuration that `config_place` names, with its warnings given to the console.
 
     Raises:
         UsageError: there is none.
         ConfigError: it is invalid; all problems with their lines.
     """
-    named = options.config or os.environ.get(_VARIABLE)
-    if named is None and not Path(_DEFAULT).exists():
-        raise UsageError(
-            f"no configuration: neither --config nor {_VARIABLE} is given, and there is no "
-            f"./{_DEFAULT}",
-            next_step="name one with --config FILE; `shardhash demo` makes one to look at",
-        )
-    config = Config.load(named or _DEFAULT)
+    config = Config.load(config_place(options))
     for problem in config.warnings:
         console.warn(str(problem))
     return config

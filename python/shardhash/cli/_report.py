@@ -9,6 +9,7 @@ from shardhash.db.plan import KeptRow, Plan, Report, Step
 __all__ = ["kept_lines", "plan_lines", "report_lines"]
 
 _HEADINGS = ("table", "rows", "keys", "foreign rows", "foreign keys", "no key", "folded keys")
+_SQL_WIDTH = 140
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:
@@ -68,7 +69,15 @@ def _step_lines(step: Step, batch_rows: int) -> Iterator[str]:
     yield f"  using:  {step.mechanism}: {step.reason}"
     yield f"  locks:  {step.locks}"
     yield f"  batch:  {batch_rows:,} rows a transaction"
-    yield from (f"  sql:    {statement}" for statement in step.sql)
+    yield from (f"  sql:    {_shortened(statement)}" for statement in step.sql)
+
+
+def _shortened(statement: str) -> str:
+    """Cut the middle out of a statement that lists every column; JSON has it whole."""
+    if len(statement) <= _SQL_WIDTH:
+        return statement
+    half = _SQL_WIDTH // 2
+    return f"{statement[:half]} ... {statement[-half:]}"
 
 
 def _kept(row: KeptRow) -> str:

@@ -90,7 +90,8 @@ def open_flights(data: Path) -> Iterator[Iterator[Row]]:
             raise UsageError(f"there is no {data}", next_step=_FETCH) from None
         except (KeyError, OSError, StopIteration, tarfile.TarError, zipfile.BadZipFile) as error:
             raise UsageError(f"{data} holds no {_CSV}", next_step=_FETCH) from error
-        yield _read(io.TextIOWrapper(binary, encoding="utf-8", newline=""))
+        text = io.TextIOWrapper(binary, encoding="utf-8", newline="")
+        yield _read(files.enter_context(text))
 
 
 def create_table(connections: ConnectionManager, shard: str) -> None:
