@@ -48,23 +48,27 @@ class SlotMapTwin:
     def with_shard(self, name: str, weight: float = 1.0) -> "SlotMapTwin":
         weights = {**self.weights, name: weight}
         sizes = quotas(weights, len(self.owners))
+        slots = {shard: self.slots_of(shard) for shard in self.weights}
         owners = list(self.owners)
         for _ in range(sizes[name]):
-            donor = max(self.weights, key=lambda shard: owners.count(shard) - sizes[shard])
-            owners[max(slot for slot, owner in enumerate(owners) if owner == donor)] = name
+            donor = max(self.weights, key=lambda shard: len(slots[shard]) - sizes[shard])
+            owners[slots[donor].pop()] = name
         return SlotMapTwin(owners, weights, self.scheme)
 
     def without_shard(self, name: str) -> "SlotMapTwin":
         weights = {shard: weight for shard, weight in self.weights.items() if shard != name}
         sizes = quotas(weights, len(self.owners))
+        counts = {shard: self.owners.count(shard) for shard in weights}
         owners = list(self.owners)
         for slot in self.slots_of(name):
-            owners[slot] = max(weights, key=lambda shard: sizes[shard] - owners.count(shard))
+            taker = max(weights, key=lambda shard: sizes[shard] - counts[shard])
+            counts[taker] += 1
+            owners[slot] = taker
         return SlotMapTwin(owners, weights, self.scheme)
 
     def with_split(self, source: str, target: str, fraction: float) -> "SlotMapTwin":
         slots = self.slots_of(source)
-        moving = slots[-min(max(round(fraction * len(slots)), 1), len(slots) - 1) :]
+        moving = set(slots[-min(max(round(fraction * len(slots)), 1), len(slots) - 1) :])
         owners = [target if slot in moving else owner for slot, owner in enumerate(self.owners)]
         return SlotMapTwin(owners, {target: 1.0, **self.weights}, self.scheme)
 
