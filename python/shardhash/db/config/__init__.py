@@ -65,6 +65,7 @@ class Config:
         base_dir: str | PathLike[str] | None = ".",
         origin: Origin = Origin.PRIVATE,
         version: str = "",
+        environ: MappingABC[str, str] | None = None,
     ) -> Config:
         """Return the configuration in `text`, without reading anything else.
 
@@ -74,6 +75,7 @@ class Config:
             base_dir: what relative paths are relative to; None refuses them.
             origin: who can read the text, which decides the passwords it may hold.
             version: the store's version of the text.
+            environ: where a ``${VAR}`` that is not set counts as a mistake; None: not looked at.
 
         Raises:
             ConfigError: every mistake, in the order of lines.
@@ -81,6 +83,8 @@ class Config:
         document = Document(compose(text.removeprefix("\ufeff"), source=source), source=source)
         base = None if base_dir is None else str(FilePath(base_dir).absolute())
         config = _read(document, base_dir=base, origin=origin)
+        if environ is not None:
+            document.add_problems(config.unset_variables(environ))
         if document.has_problems:
             raise document.error()
         return replace(

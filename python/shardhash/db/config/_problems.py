@@ -57,6 +57,10 @@ class Document:
         """Report a mistake at the value of `path`, or at its key."""
         self._problems.append(self._placed(path, message, at_key=at_key))
 
+    def add_problems(self, problems: Iterable[Problem]) -> None:
+        """Report mistakes whose places are known already."""
+        self._problems.extend(problems)
+
     def warn(self, path: Path, message: str) -> None:
         """Report what is allowed but unwise."""
         self._warnings.append(self._placed(path, message, at_key=False))

@@ -9,7 +9,6 @@ configuration is for ``Config.parse`` to say, which every store does before it s
 import json
 import re
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from datetime import date, datetime
 
 from shardhash.db.config._models import check_name
@@ -19,6 +18,7 @@ from shardhash.errors import ConfigError, RefusedError, UsageError
 from shardhash.slots import SlotSet
 
 __all__ = [
+    "Data",
     "add_instance",
     "add_mapping",
     "add_shard",
@@ -256,13 +256,18 @@ def _section(data: dict[str, Data], name: str) -> dict[str, Data]:
 
 
 def _data(text: str) -> dict[str, Data]:
-    root = compose(text.removeprefix("\ufeff"), source="the configuration")
+    return _read(text.removeprefix("\ufeff"))[1]
+
+
+def _read(text: str) -> tuple[Node | None, dict[str, Data]]:
+    """Return the tree of a text and its values."""
+    root = compose(text, source="the configuration")
     data = Document(root, source="the configuration").data
     if data is None:
-        return {}
+        return root, {}
     if not isinstance(data, dict):
         raise RefusedError("the configuration is not a mapping; correct it by hand first")
-    return data
+    return root, data
 
 
 Change = Callable[[str, MappingNode], str]
@@ -274,14 +279,14 @@ def _edited(
     """Return `text` with `change` made to the mapping at `path`, if it did what was `meant`."""
     bom = "\ufeff" if text.startswith("\ufeff") else ""
     body = text.removeprefix(bom) if bom else text
-    expected = deepcopy(_data(body))
+    root, expected = _read(body)
     part: Data = expected
     for key in path:
         part = part[key] if isinstance(part, dict) else None
     if not isinstance(part, dict):
         raise _uneditable(path)
     meant(part)
-    edited = change(body, _mapping_node(body, path))
+    edited = change(body, _mapping_node(root, path))
     try:
         found = _data(edited)
     except ConfigError:
@@ -291,8 +296,7 @@ def _edited(
     return bom + edited
 
 
-def _mapping_node(text: str, path: Keys) -> MappingNode:
-    node = compose(text, source="the configuration")
+def _mapping_node(node: Node | None, path: Keys) -> MappingNode:
     for key in path:
         node = node.get(key) if isinstance(node, MappingNode) else None
     if not isinstance(node, MappingNode) or node.is_alias:

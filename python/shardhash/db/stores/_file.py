@@ -94,9 +94,10 @@ class FileStore:
                 return version
             if data is not None:
                 self._state.settle(_digest(data), mask_passwords(self._decoded(data)))
-            self._state.announce(version, mask_passwords(text), author or default_author())
+            masked = mask_passwords(text)
+            self._state.announce(version, masked, author or default_author())
             self._replace(encoded, mode)
-            self._state.settle(version, mask_passwords(text))
+            self._state.settle(version, masked)
         return version
 
     def history(self, *, limit: int = 20) -> tuple[SavedVersion, ...]:
