@@ -8,7 +8,7 @@ cdef sh_rule MD5_KETAMA = sh_rule_hash(SH_HASH_MD5_KETAMA, 0)
 
 cdef uint64_t checked_seed(object seed) except? 0:
     try:
-        return seed
+        return PyNumber_Index(seed)
     except (OverflowError, TypeError) as error:
         raise PlacementError(f"seed {seed!r:.60}: it must be an int in [0, 2**64)") from error
 

@@ -45,12 +45,10 @@ cdef bytes int_bytes(object key, Py_ssize_t index):
         ) from error
 
 
-cdef object as_index(object key, Py_ssize_t index):
+cdef object as_int(object key, Py_ssize_t index):
     """Return the int that an object with ``__index__`` stands for."""
-    if not hasattr(type(key), "__index__"):
-        raise no_key(key, index)
     try:
-        return key.__index__()
+        return PyNumber_Index(key)
     except TypeError as error:
         raise no_key(key, index) from error
 
@@ -80,10 +78,7 @@ cdef bytes slow_key_bytes(object key, Py_ssize_t index):
         text = "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
         found = PyUnicode_AsUTF8String(text)
     else:
-        number = as_index(key, index)
-        if not isinstance(number, int):
-            raise no_key(key, index)
-        found = int_bytes(number, index)
+        found = int_bytes(as_int(key, index), index)
     if <size_t>PyBytes_GET_SIZE(found) > SH_KEY_SIZE_MAX:
         raise KeyTypeError(
             f"{key_name(index)} has {len(found)} bytes: a key has at most {SH_KEY_SIZE_MAX}"
