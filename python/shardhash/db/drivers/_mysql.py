@@ -60,11 +60,19 @@ class MySQLConnector:
             MissingExtraError: PyMySQL, or what a password needs, is not installed.
         """
         errors = import_extra("pymysql.err", extra="mysql", what="a MySQL or MariaDB instance")
+        try:
+            return self._connect()
+        except errors.Error as error:
+            raise error.with_traceback(None)  # the driver's frames hold the password
+
+    def _connect(self) -> "Connection[Any]":
+        from pymysql.err import OperationalError
+
         if self._endpoint.tls is TlsMode.DISABLED:
             return self._open(ssl_disabled=True)
         try:
             return self._open(ssl=self._tls_context())
-        except errors.OperationalError as error:
+        except OperationalError as error:
             if self._endpoint.tls is not TlsMode.PREFERRED or server_code(error) != _TLS_ERROR:
                 raise
         return self._open(ssl_disabled=True)
@@ -76,7 +84,6 @@ class MySQLConnector:
         endpoint = self._endpoint
         owner = f"instance {self._place.instance}"
         user = endpoint.user or self._secrets.user(endpoint.password, owner=owner)
-        password = self._secrets.password(endpoint.password, owner=owner)
         try:
             connection = connect(
                 host=endpoint.host,
@@ -84,7 +91,7 @@ class MySQLConnector:
                 unix_socket=endpoint.unix_socket,
                 user=user,
                 # as bytes: text would be encoded as latin-1, and fail with the password in sight
-                password=password.encode(),
+                password=self._secrets.password(endpoint.password, owner=owner).encode(),
                 charset="utf8mb4",
                 binary_prefix=True,  # else bytes go as text that is not valid utf8mb4
                 client_flag=CLIENT.FOUND_ROWS,  # what SQLAlchemy expects of rowcount
