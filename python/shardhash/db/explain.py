@@ -4,17 +4,16 @@ from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shardhash.db.connections import ConnectionManager
-from shardhash.hashing import crc32
-from shardhash.keys import key_bytes
-
 from shardhash.db import sql
 from shardhash.db.config import Config
+from shardhash.db.connections import ConnectionManager
 from shardhash.db.inspect import inspect_table
 from shardhash.db.mapping import CanonicalKey, KeyRouter, KeyValue
 from shardhash.db.schema import Table
 from shardhash.db.topology import Backend, RangeRule, TableRule
 from shardhash.errors import PreflightError
+from shardhash.hashing import crc32
+from shardhash.keys import key_bytes
 from shardhash.slots import SlotMap
 
 if TYPE_CHECKING:
