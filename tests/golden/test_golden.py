@@ -1,6 +1,7 @@
 """The compiled core gives the frozen answers, and the frozen answers are what the twins give."""
 
 import json
+import re
 import runpy
 import uuid
 from collections.abc import Callable
@@ -160,3 +161,23 @@ def test_murmur2_is_that_of_kafka() -> None:
 )
 def test_md5_ketama_is_the_key_hash_of_libketama(key: str, word: int) -> None:
     assert hashing.md5_ketama(key) == word
+
+
+def test_the_vectors_of_the_reference_page_are_the_frozen_ones() -> None:
+    page = (HERE.parents[1] / "docs/reference/bytes.md").read_text()
+    rows = re.findall(
+        r"^\| (str|int|uuid) \| (?:`(.*?)`|\(empty\)) \| (.*) \|$", page, re.MULTILINE
+    )
+    frozen = {(vector["type"], vector["value"]): vector for vector in load("keys.json")}
+
+    assert len(rows) == 12
+    for kind, value, cells in rows:
+        vector = frozen[kind, value]
+        xxh64 = int(vector["xxh64"], 16)
+        assert cells.split(" | ")[1:] == [
+            str(vector["crc32"]),
+            str(vector["crc32"] % 16_384),
+            f"`{vector['xxh64']}`",
+            str(xxh64 % 16_384),
+            str(xxh64 >> 32),
+        ]
