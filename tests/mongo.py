@@ -146,6 +146,7 @@ def running_nx(environment: Path, where: Path) -> Iterator[str]:
     port = _free_port()
     (where / "data").mkdir()
     command = [str(environment / "bin" / "nx-27017"), "-p", str(port), "--data-dir", "data"]
+    command += ["--pid-file", "pid", "--log-file", "log"]
     with _process(command, where):
         url = f"mongodb://127.0.0.1:{port}/"
         _wait(url)

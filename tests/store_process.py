@@ -1,8 +1,8 @@
 """A process of its own that changes a stored configuration, for tests of races and crashes.
 
-    store_process.py race URL NAME COUNT    adds COUNT instances, each by compare-and-set
-    store_process.py blind URL NAME COUNT   the same without: the control that must lose some
-    store_process.py save PATH STEP         saves once, killed at its STEP-th system event
+store_process.py race URL NAME COUNT    adds COUNT instances, each by compare-and-set
+store_process.py blind URL NAME COUNT   the same without: the control that must lose some
+store_process.py save PATH STEP         saves once, killed at its STEP-th system event
 """
 
 import os
@@ -10,7 +10,6 @@ import signal
 import sys
 from pathlib import Path
 
-from shardhash.db.config.edit import add_instance
 from shardhash.db.stores import ConfigStore, FileStore, open_store
 from shardhash.errors import ConfigConflictError
 
@@ -23,7 +22,7 @@ def race(store: ConfigStore, name: str, count: int, *, is_blind: bool) -> None:
 
 def add(store: ConfigStore, name: str, *, is_blind: bool) -> bool:
     text, version = store.read_text()
-    new = add_instance(text, name, {"host": name})
+    new = f"{text}  {name}: {{host: {name}}}\n"
     try:
         store.save(new, expect=store.version() if is_blind else version)
     except ConfigConflictError:
@@ -52,4 +51,7 @@ if __name__ == "__main__":
         save(sys.argv[2], int(sys.argv[3]))
     else:
         with open_store(sys.argv[2]) as opened:
+            sys.stdout.write("ready\n")
+            sys.stdout.flush()
+            sys.stdin.read()
             race(opened, sys.argv[3], int(sys.argv[4]), is_blind=sys.argv[1] == "blind")

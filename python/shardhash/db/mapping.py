@@ -96,7 +96,8 @@ class KeyRouter:
         Raises:
             KeyTypeError: the value is not of the declared type.
         """
-        return self.placement.lookup(self.key(value))
+        key = self.key(value)  # a date only where ranges compare it
+        return self.placement.lookup(key)  # type: ignore[arg-type]
 
     def _refuse(self, expected: str, found: str) -> NoReturn:
         key = self.mapping.key

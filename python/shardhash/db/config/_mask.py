@@ -12,6 +12,7 @@ _NOT_SECRET = frozenset({"password_file"})
 _ADDRESS_KEYS = frozenset({"url", "dsn"})
 _REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _HOLDS_PASSWORD = re.compile(r":(?!//)[^@]+@|pass(word)?\s*=[^;]", re.IGNORECASE)
+_MAY_HOLD_PASSWORD = re.compile(r"pass|pwd|pw|@", re.IGNORECASE)
 _MASK = '"***"'
 
 
@@ -19,8 +20,10 @@ def mask_passwords(text: str) -> str:
     """Return `text` with every literal password in it replaced by ``***``.
 
     An address that holds a password is replaced whole. Text that is not YAML is replaced whole
-    too, since nothing tells where a password stands in it.
+    too, if any word hints at a password, since nothing tells where it stands.
     """
+    if not _MAY_HOLD_PASSWORD.search(text):
+        return text
     try:
         root = compose(text.removeprefix("\ufeff"), source="")
     except ConfigError:
