@@ -17,8 +17,12 @@ __all__ = [
     "count_key_rows",
     "count_rows",
     "create_database",
+    "create_trial_table",
+    "create_trial_trigger",
     "delete_rows",
     "distinct_key_expression",
+    "drop_database",
+    "drop_table",
     "group_keys",
     "intervals",
     "key_bytes_expression",
@@ -119,6 +123,27 @@ def create_database(name: str) -> Statement:
     """Return a CREATE DATABASE for a MySQL server that leaves an existing one as it is."""
     database = quote(name, Backend.MYSQL)
     return Statement(f"CREATE DATABASE IF NOT EXISTS {database} CHARACTER SET utf8mb4")
+
+
+def drop_database(name: str) -> Statement:
+    """Drop a MySQL database and all that is in it; nothing happens if there is none."""
+    return Statement(f"DROP DATABASE IF EXISTS {quote(name, Backend.MYSQL)}")
+
+
+def create_trial_table(database: str, name: str) -> Statement:
+    """Create an empty MySQL table to try things on."""
+    return Statement(f"CREATE TABLE {_mysql_path(database, name)} (id INT PRIMARY KEY)")
+
+
+def create_trial_trigger(database: str, name: str) -> Statement:
+    """Create a MySQL trigger that does nothing, of the trial table's name and on it."""
+    path = _mysql_path(database, name)
+    return Statement(f"CREATE TRIGGER {path} AFTER INSERT ON {path} FOR EACH ROW SET @trial = 1")
+
+
+def drop_table(database: str, name: str) -> Statement:
+    """Drop a MySQL table with its triggers; nothing happens if there is none."""
+    return Statement(f"DROP TABLE IF EXISTS {_mysql_path(database, name)}")
 
 
 def count_rows(table: Table) -> Statement:
@@ -445,6 +470,10 @@ def _keys(table: Table) -> str:
 
 
 _key_order = _keys
+
+
+def _mysql_path(database: str, name: str) -> str:
+    return f"{quote(database, Backend.MYSQL)}.{quote(name, Backend.MYSQL)}"
 
 
 def _name(table: Table) -> str:
