@@ -20,7 +20,10 @@ USERS = ["testing", "adapters", "demo", "report", "cli"]
 EFFECTS = [
     *("db.ports", "db.drivers", "db.connections", "db.stores", "db.journal", "db.throttle"),
     *(
+        "db.fleet",
         "db.accounts",
+        "db.checks",
+        "db.setup",
         "db.inspect",
         "db.explain",
         "db.guard",
