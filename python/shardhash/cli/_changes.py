@@ -26,7 +26,7 @@ def changed(options: argparse.Namespace, change: "Edit", what: str) -> Outcome:
             "version": done.version,
             "difference": done.difference,
         },
-        lines=[f"{what}, {done.source}", *done.difference.splitlines()[2:]],
+        lines=[f"{what}, {done.source}", *map(str.rstrip, done.difference.splitlines()[2:])],
     )
 
 

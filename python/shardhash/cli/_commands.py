@@ -44,11 +44,19 @@ class Commands:
         )
 
     def command(
-        self, name: str, run: Run, summary: str, *, details: str = "", styled: bool = True
+        self,
+        name: str,
+        run: Run,
+        summary: str,
+        *,
+        details: str = "",
+        styled: bool = True,
+        own_version: bool = False,
     ) -> Parser:
         """Add a command and return its parser, to which its own options are added.
 
         A command that is not ``styled`` loads nothing outside the standard library for its help.
+        One with its ``own_version`` adds a ``--version`` that means something else.
         """
         parser = self._add(
             name,
@@ -57,7 +65,7 @@ class Commands:
             formatter_class=_styled_help if styled else argparse.HelpFormatter,
         )
         parser.set_defaults(run=run, command=" ".join((*self.words, name)))
-        add_global_options(parser, default=argparse.SUPPRESS)
+        add_global_options(parser, default=argparse.SUPPRESS, with_version=not own_version)
         return parser
 
     def _add(
@@ -78,7 +86,9 @@ class Commands:
         )
 
 
-def add_global_options(parser: argparse.ArgumentParser, *, default: object = None) -> None:
+def add_global_options(
+    parser: argparse.ArgumentParser, *, default: object = None, with_version: bool = True
+) -> None:
     """Add the options that stand before or after the command's name.
 
     A command's own copies take the default ``SUPPRESS``, or they would overwrite what was given
@@ -98,7 +108,8 @@ def add_global_options(parser: argparse.ArgumentParser, *, default: object = Non
     options.add_argument(
         "--yes", action="store_true", default=flag_default, help="do not ask before a change"
     )
-    options.add_argument("--version", action="version", version=f"shardhash {__version__}")
+    if with_version:
+        options.add_argument("--version", action="version", version=f"shardhash {__version__}")
 
 
 def _styled_help(prog: str, **options: object) -> argparse.HelpFormatter:

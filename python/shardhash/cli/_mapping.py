@@ -1,18 +1,12 @@
 """``shardhash mapping``: the rules from key to shard."""
 
 import argparse
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from shardhash.cli._changes import changed, names
 from shardhash.cli._commands import Commands
 from shardhash.cli._console import Console, Outcome
-from shardhash.cli._table import table
-from shardhash.cli._words import mapping_data, rule_words
+from shardhash.cli._words import mapping_data, mapping_table
 from shardhash.errors import UsageError
-
-if TYPE_CHECKING:
-    from shardhash.db.config import Config
 
 __all__ = ["register"]
 
@@ -55,9 +49,7 @@ def register(commands: Commands) -> None:
     )
     remove = mapping.command("remove", _remove, "remove a mapping from the configuration")
     remove.add_argument("name", metavar="NAME", help="the mapping")
-    mapping.command(
-        "list", _list, "list the mappings", details="Reads the configuration only."
-    )
+    mapping.command("list", _list, "list the mappings", details="Reads the configuration only.")
 
 
 def _add(options: argparse.Namespace, console: Console) -> Outcome:
@@ -98,27 +90,8 @@ def _list(options: argparse.Namespace, console: Console) -> Outcome:
     from shardhash.cli._configuration import load_config
 
     config = load_config(options, console)
-    mappings = [
-        {"name": each.name, **mapping_data(each)} for each in config.mappings.values()
-    ]
-    return Outcome(data={"mappings": mappings}, lines=_lines(config))
-
-
-def _lines(config: "Config") -> Iterator[str]:
-    yield from table(
-        ("mapping", "key", "type", "rule", "shards", "tables"),
-        (
-            (
-                each.name,
-                each.key.column,
-                each.key.type,
-                rule_words(each),
-                ", ".join(each.shards),
-                ", ".join(rule.name for rule in each.tables),
-            )
-            for each in config.mappings.values()
-        ),
-    )
+    mappings = [{"name": each.name, **mapping_data(each)} for each in config.mappings.values()]
+    return Outcome(data={"mappings": mappings}, lines=mapping_table(config.mappings.values()))
 
 
 def _pair(text: str) -> tuple[str, str | None]:

@@ -1,0 +1,54 @@
+"""Parts of a configuration as words and as data, for every command that shows them."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from shardhash.cli._table import count, table
+
+if TYPE_CHECKING:
+    from shardhash.db.topology import Instance, Mapping
+
+__all__ = ["address_words", "mapping_data", "mapping_table"]
+
+
+def address_words(instance: "Instance") -> str:
+    """Return where an instance is: host and port, socket, or directory."""
+    return instance.directory or (instance.endpoint.address if instance.endpoint else "")
+
+
+def mapping_data(mapping: "Mapping") -> dict[str, object]:
+    """Return a mapping for JSON."""
+    return {
+        "key": {"column": mapping.key.column, "type": mapping.key.type},
+        "rule": _rule(mapping),
+        "shards": list(mapping.shards),
+        "tables": [{"name": rule.name, "key": rule.key} for rule in mapping.tables],
+        "global_tables": list(mapping.global_tables),
+    }
+
+
+def mapping_table(mappings: Iterable["Mapping"]) -> list[str]:
+    """Return mappings as the lines of a table."""
+    rows = [
+        (
+            each.name,
+            each.key.column,
+            each.key.type,
+            _rule(each),
+            ", ".join(each.shards),
+            ", ".join(rule.name for rule in each.tables),
+        )
+        for each in mappings
+    ]
+    return table(("mapping", "key", "type", "rule", "shards", "tables"), rows)
+
+
+def _rule(mapping: "Mapping") -> str:
+    from shardhash.db.topology import RangeRule, SlotRule
+
+    rule = mapping.rule
+    if isinstance(rule, SlotRule):
+        return count(rule.slot_count, "slot")
+    if isinstance(rule, RangeRule):
+        return count(len(rule.shards), "range")
+    return f"ring of {count(len(rule.nodes), 'node')}"
