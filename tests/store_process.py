@@ -10,6 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
+from shardhash.db.config import Config
 from shardhash.db.stores import ConfigStore, FileStore, open_store
 from shardhash.errors import ConfigConflictError
 
@@ -23,6 +24,7 @@ def race(store: ConfigStore, name: str, count: int, *, is_blind: bool) -> None:
 def add(store: ConfigStore, name: str, *, is_blind: bool) -> bool:
     text, version = store.read_text()
     new = f"{text}  {name}: {{host: {name}}}\n"
+    Config.parse(new, base_dir=None)  # what a command looks at before it saves
     try:
         store.save(new, expect=store.version() if is_blind else version)
     except ConfigConflictError:

@@ -203,8 +203,8 @@ def test_fourteen_mistakes_are_reported_at_once_with_their_places():
         "10:34: shards.s2.database: must be letters, digits, _, $ or -, at most 54",
         "12:34: shards.s4.database: is the database of shard s3 too; a shard has one of its own",
         (
-            "15:35: mappings.by_store.key.type: must be one of int, str, bytes, uuid, uuid16, date, "
-            "datetime (did you mean int?)"
+            "15:35: mappings.by_store.key.type: must be one of int, str, bytes, uuid, uuid16, "
+            "date, datetime (did you mean int?)"
         ),
         (
             "16:36: mappings.by_store.tables[1].ky: unknown key (did you mean key?); known here: "
@@ -217,8 +217,8 @@ def test_fourteen_mistakes_are_reported_at_once_with_their_places():
             "already; keep one of the two"
         ),
         (
-            "21:35: mappings.by_day.ranges.bounds[1]: bounds must ascend; this one is not above the "
-            "one before it"
+            "21:35: mappings.by_day.ranges.bounds[1]: bounds must ascend; this one is not above "
+            "the one before it"
         ),
         "21:65: mappings.by_day.ranges.shards[2]: no such shard; there are s1, s2, s3, s4",
     ]
