@@ -80,7 +80,10 @@ class Config:
         Raises:
             ConfigError: every mistake, in the order of lines.
         """
-        document = Document(compose(text.removeprefix("\ufeff"), source=source), source=source)
+        duplicates: list[Problem] = []
+        root = compose(text.removeprefix("\ufeff"), source=source, duplicates=duplicates)
+        document = Document(root, source=source)
+        document.add_problems(duplicates)
         base = None if base_dir is None else str(FilePath(base_dir).absolute())
         config = _read(document, base_dir=base, origin=origin)
         if environ is not None:

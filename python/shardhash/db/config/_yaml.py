@@ -117,18 +117,20 @@ def dotted(path: Path) -> str:
     return text or "file"
 
 
-def compose(text: str, *, source: str) -> Node | None:
+def compose(text: str, *, source: str, duplicates: list[Problem] | None = None) -> Node | None:
     """Return the tree of the one document in `text`; None where it holds nothing.
 
+    Keys that are written twice go to `duplicates`, where that is given, and the first one counts.
+
     Raises:
-        ConfigError: not YAML, or YAML beyond the limits of this module.
+        ConfigError: not YAML, YAML beyond the limits of this module, or duplicates not asked for.
     """
     if len(text) > MAX_TEXT_SIZE:
         message = f"the file has {len(text)} characters; at most {MAX_TEXT_SIZE} are read"
         raise ConfigError([Problem(source, 1, 1, "file", message)])
     composer = _Composer(source)
     try:
-        return composer.document(iter(YAML(typ="safe", pure=True).parse(text)))
+        root = composer.document(iter(YAML(typ="safe", pure=True).parse(text)))
     except MarkedYAMLError as error:
         mark = _mark(error.problem_mark or error.context_mark)
         raise ConfigError([composer.problem(mark, _explained(error))]) from None
@@ -136,6 +138,11 @@ def compose(text: str, *, source: str) -> Node | None:
         mark = _place(text, getattr(error, "position", 0))
         message = "a character stands here that YAML does not allow; remove it"
         raise ConfigError([composer.problem(mark, message)]) from None
+    if composer.duplicates and duplicates is None:
+        raise ConfigError(composer.duplicates)
+    if duplicates is not None:
+        duplicates.extend(composer.duplicates)
+    return root
 
 
 class _Composer:
@@ -147,7 +154,7 @@ class _Composer:
         self._sizes: dict[int, int] = {}
         self._aliases = 0
         self._nodes = 0
-        self._duplicates: list[Problem] = []
+        self.duplicates: list[Problem] = []
 
     def problem(self, mark: Mark, message: str) -> Problem:
         return Problem(self._source, mark.line, mark.column, "file", message)
@@ -162,8 +169,6 @@ class _Composer:
                     raise self._refusal(event, "a second document starts here; a file holds one")
             elif isinstance(event, NodeEvent):
                 root = self._node(event, events, ())
-        if self._duplicates:
-            raise ConfigError(self._duplicates)
         if isinstance(root, ScalarNode) and root.value is None:
             return None
         return root
@@ -239,7 +244,7 @@ class _Composer:
                 message = f"is written twice; the first is in line {lines[key.text]}; remove one"
                 where = dotted((*path, key.text))
                 place = key.start
-                self._duplicates.append(
+                self.duplicates.append(
                     Problem(self._source, place.line, place.column, where, message)
                 )
                 continue
