@@ -26,13 +26,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from shardhash.db.config import FORMAT, Config, Origin, mask_passwords
 from shardhash.db.config.addresses import AddressError, parse_mongo_url
-from shardhash.db.stores._login import resolve_password
+from shardhash.db.drivers import Secrets, import_extra
 from shardhash.db.stores._state import journal_taken, lease_held, lease_lost
 from shardhash.db.stores._types import JournalEntry, Lease, SavedVersion, default_author, text_diff
 from shardhash.db.topology import PasswordKind, PasswordSource, SharedStore
 from shardhash.errors import (
     ConfigConflictError,
-    MissingExtraError,
     StoreError,
     UsageError,
 )
@@ -374,7 +373,7 @@ class MongoStore:
     @contextmanager
     def _asking(self, collection: str) -> "Iterator[Collection[Document]]":
         """Yield a collection; errors of the driver come out as StoreError without its text."""
-        pymongo_errors = _import_pymongo().errors
+        pymongo_errors = _import_pymongo("pymongo.errors")
         try:
             yield self._collection(collection)
         except pymongo_errors.OperationFailure as error:
@@ -414,23 +413,17 @@ class MongoStore:
         }
         if self._target.user is not None:
             settings["username"] = self._target.user
-            settings["password"] = resolve_password(self._target.password, os.environ)
+            settings["password"] = Secrets().password(
+                self._target.password, owner=f"the store {self.url}"
+            )
         client: MongoClient[Document] = _import_pymongo().MongoClient(
             self.url, appname="shardhash", **settings
         )
         return client
 
 
-def _import_pymongo() -> Any:
-    try:
-        import pymongo
-        import pymongo.errors
-    except ImportError as error:
-        raise MissingExtraError(
-            "a mongodb:// store needs PyMongo: pip install 'shardhash[mongo]'",
-            next_step="pip install 'shardhash[mongo]'",
-        ) from error
-    return pymongo
+def _import_pymongo(module: str = "pymongo") -> Any:
+    return import_extra(module, extra="mongo", what="a mongodb:// store")
 
 
 def _saved(document: "Document", number: int) -> SavedVersion:
