@@ -22,7 +22,7 @@ from cpython.list cimport PyList_AsTuple, PyList_GET_SIZE
 from cpython.number cimport PyNumber_Index
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from cpython.tuple cimport PyTuple_GET_SIZE
+from cpython.tuple cimport PyTuple_GET_SIZE, PyTuple_GetSlice
 from cpython.unicode cimport (
     PyUnicode_AsUTF8AndSize, PyUnicode_AsUTF8String, PyUnicode_DecodeUTF8,
 )
@@ -37,6 +37,7 @@ from shardhash.errors import KeyTypeError, PlacementError
 
 cdef extern from "Python.h":
     PyObject **PySequence_Fast_ITEMS(object sequence)
+    Py_ssize_t PySequence_Fast_GET_SIZE(object sequence)
 
 include "keys.pxi"
 include "bulk.pxi"

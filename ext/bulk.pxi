@@ -36,9 +36,11 @@ cdef class _SequenceBatch(_Batch):
     cdef tuple copied
 
     def __cinit__(self, keys):
+        # What a subclass says about its length is not asked, and its items count as a tuple's.
+        self.count = PySequence_Fast_GET_SIZE(keys)
+        if isinstance(keys, tuple):
+            keys = self.copied = PyTuple_GetSlice(keys, 0, self.count)
         self.keys = keys
-        self.copied = keys if isinstance(keys, tuple) else None
-        self.count = len(keys)
 
     cdef list key_objects(self):
         self.settle()
@@ -79,7 +81,7 @@ cdef class _SequenceBatch(_Batch):
 
     cdef int check_unchanged(self) except -1:
         """Raise if the keys are not the ones that were given."""
-        cdef Py_ssize_t length = len(self.keys)
+        cdef Py_ssize_t length = PySequence_Fast_GET_SIZE(self.keys)
         cdef bint is_same = length == self.count
         if is_same and self.copied is not None and self.copied is not self.keys:
             is_same = PyTuple_GET_SIZE(self.copied) == length and memcmp(

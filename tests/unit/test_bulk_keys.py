@@ -3,7 +3,7 @@ import threading
 from array import array
 from collections.abc import Callable, Iterator
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import numpy as np
@@ -177,3 +177,29 @@ def test_scalar_and_bulk_agree_with_key_bytes() -> None:
     keys = ["a", 1, b"b", UUID(int=9)]
 
     expect([key_bytes(key) for key in keys], keys)
+
+
+class Address(NamedTuple):
+    street: str
+    town: str
+
+
+def test_a_named_tuple_is_a_tuple_of_keys() -> None:
+    expect(Address("a", "b"), ["a", "b"])
+    assert SlotMap(["s"]).partition(Address("a", "b")) == {"s": ["a", "b"]}
+
+
+class LongList(list[str]):
+    def __len__(self) -> int:
+        return 10**6
+
+
+class LongTuple(tuple[str, ...]):
+    def __len__(self) -> int:
+        return 10**6
+
+
+@pytest.mark.parametrize("keys", [LongList(["a", "b"]), LongTuple(("a", "b"))])
+def test_a_subclass_that_lies_about_its_length_is_read_as_long_as_it_is(keys: Any) -> None:
+    expect(keys, ["a", "b"])
+    assert SlotMap(["s"]).partition(keys) == {"s": ["a", "b"]}
