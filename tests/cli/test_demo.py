@@ -98,6 +98,24 @@ def test_interrupted_demo_goes_on_when_run_again(
     assert sum(len(rows_of(directory, shard)) for shard in ("s1", "s2", "s3")) == ROW_COUNT
 
 
+def test_rows_changed_by_somebody_stay_with_exit_code_5(
+    run: Run, directory: Path, data: Path
+) -> None:
+    for event in run_demo(directory / "shardhash-demo", data):
+        if isinstance(event, Filled):
+            break
+    connection = sqlite3.connect(directory / "shardhash-demo" / "shards" / "s3.db")
+    with connection:
+        connection.execute("UPDATE flights SET flight = 8 WHERE id = (SELECT MIN(id) FROM flights)")
+    connection.close()
+
+    ended = run("demo", "--data", "flights.csv")
+
+    assert ended.exit_code == 5
+    assert "1 foreign row stayed" in ended.stdout
+    assert f"1 row more than the {ROW_COUNT:,} distinct primary keys" in ended.stderr
+
+
 def test_half_a_load_is_started_over(run: Run, directory: Path, data: Path) -> None:
     shards = directory / "shardhash-demo" / "shards"
     shards.mkdir(parents=True)

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shardhash.cli._commands import Commands
-from shardhash.cli._console import Console, Outcome
+from shardhash.cli._console import Console, Outcome, Status
 from shardhash.cli._table import count, table
+from shardhash.errors import MismatchError
 
 if TYPE_CHECKING:
     from shardhash.demo import Census, DemoEvent, Filled, Finished, Loaded
@@ -54,8 +55,24 @@ def _demo(options: argparse.Namespace, console: Console) -> Outcome:
     finished = story.events[-1]
     assert isinstance(finished, Finished), "the last event of a demo"
     seconds = time.monotonic() - started
+    error = _mismatch(finished)
     return Outcome(
-        data=_data(story.events, finished, seconds), lines=_last_lines(finished, seconds)
+        status=Status.MISMATCH if error else Status.OK,
+        data=_data(story.events, finished, seconds),
+        lines=_last_lines(finished, seconds),
+        error=error,
+    )
+
+
+def _mismatch(finished: "Finished") -> MismatchError | None:
+    """Return what is wrong if rows had to stay on two shards, as after somebody changed them."""
+    census = finished.census
+    if census.total == census.distinct:
+        return None
+    return MismatchError(
+        f"{_distinct_words(census)}: rows stayed, because their owner has no equal row",
+        next_step=f"see which: shardhash shard prune s1; or remove {finished.config_path.parent} "
+        "and run the demo again",
     )
 
 
