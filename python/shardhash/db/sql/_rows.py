@@ -1,0 +1,207 @@
+"""Statements that find, count, read and delete rows."""
+
+from collections.abc import Sequence
+
+from shardhash.db.schema import Column, Table
+from shardhash.db.sql._keys import distinct_key_expression, slot_in
+from shardhash.db.sql._text import Statement, placeholder, quote, table_name
+from shardhash.db.topology import Backend, KeyType
+
+__all__ = [
+    "count_folded",
+    "count_key_rows",
+    "count_rows",
+    "delete_rows",
+    "group_keys",
+    "key_rows",
+    "lock_file",
+    "next_page",
+    "page_rows",
+    "read_rows",
+]
+
+_LOCK_CLAUSES = {"": "", "exclusive": " FOR UPDATE", "shared": " LOCK IN SHARE MODE"}
+
+
+def group_keys(table: Table, column: Column, key_type: KeyType) -> Statement:
+    """Return a SELECT of (key, row count) for each distinct key, compared as bytes."""
+    key = distinct_key_expression(column, key_type, table.backend)
+    return Statement(f"SELECT {key}, COUNT(*) FROM {table_name(table)} GROUP BY 1")
+
+
+def count_rows(table: Table) -> Statement:
+    """Return a SELECT of the number of rows."""
+    return Statement(f"SELECT COUNT(*) FROM {table_name(table)}")
+
+
+def count_folded(table: Table, column: Column) -> Statement:
+    """Return a SELECT of the number of keys that the column's own collation tells apart."""
+    name = quote(column.name, table.backend)
+    return Statement(f"SELECT COUNT(DISTINCT {name}) FROM {table_name(table)}")
+
+
+def next_page(table: Table, after: Sequence[object] | None, row_count: int) -> Statement:
+    """Return a SELECT of the primary key that ends the page of ``row_count`` rows after a key."""
+    where, parameters = _after(table, after)
+    return Statement(
+        f"SELECT {_keys(table)} FROM {table_name(table)}{where} "
+        f"ORDER BY {_keys(table)} LIMIT 1 OFFSET {row_count - 1}",
+        parameters,
+    )
+
+
+def page_rows(
+    table: Table,
+    slot: str,
+    foreign_slots: Sequence[tuple[int, int]],
+    after: Sequence[object] | None,
+    until: Sequence[object] | None,
+) -> Statement:
+    """Return a SELECT of the primary keys in the page ``(after, until]`` whose slot is foreign.
+
+    ``foreign_slots`` are inclusive intervals. The last page has no ``until``.
+    """
+    where, parameters = _after(table, after)
+    conditions = [where.removeprefix(" WHERE ")] if where else []
+    if until is not None:
+        condition, more = _compare(table, "<", "<=", until)
+        conditions.append(condition)
+        parameters += more
+    condition, more = slot_in(slot, foreign_slots, table.backend)
+    conditions.append(condition)
+    return Statement(
+        f"SELECT {_keys(table)} FROM {table_name(table)} WHERE {' AND '.join(conditions)} "
+        f"ORDER BY {_keys(table)}",
+        parameters + more,
+    )
+
+
+def key_rows(
+    table: Table,
+    column: Column,
+    key_type: KeyType,
+    keys: Sequence[object],
+    after: Sequence[object] | None,
+    row_count: int,
+) -> Statement:
+    """Return a SELECT of the first ``row_count`` primary keys of rows that hold one of ``keys``.
+
+    Keys are compared as bytes, whatever the column's collation folds.
+    """
+    condition, parameters = _holds_one_of(table, column, key_type, keys)
+    conditions = [condition]
+    if after is not None:
+        condition, more = _compare(table, ">", ">", after)
+        conditions.append(condition)
+        parameters += more
+    return Statement(
+        f"SELECT {_keys(table)} FROM {table_name(table)} WHERE {' AND '.join(conditions)} "
+        f"ORDER BY {_keys(table)} LIMIT {row_count}",
+        parameters,
+    )
+
+
+def count_key_rows(
+    table: Table, column: Column, key_type: KeyType, keys: Sequence[object]
+) -> Statement:
+    """Return a SELECT of the number of rows that hold one of ``keys``, compared as bytes."""
+    condition, parameters = _holds_one_of(table, column, key_type, keys)
+    return Statement(f"SELECT COUNT(*) FROM {table_name(table)} WHERE {condition}", parameters)
+
+
+def read_rows(
+    table: Table,
+    keys: Sequence[Sequence[object]],
+    expressions: Sequence[str],
+    *,
+    lock: str = "",
+) -> Statement:
+    """Return a SELECT of primary key and expressions of the rows with these primary keys.
+
+    ``lock`` is ``"exclusive"``, ``"shared"`` or nothing; SQLite locks whole files instead.
+    """
+    where, parameters = _key_in(table, keys)
+    clause = "" if table.backend is Backend.SQLITE else _LOCK_CLAUSES[lock]
+    columns = ", ".join([_keys(table), *expressions])
+    return Statement(f"SELECT {columns} FROM {table_name(table)} WHERE {where}{clause}", parameters)
+
+
+def lock_file(table: Table) -> Statement:
+    """Return a DELETE of no row, which takes SQLite's write lock in every journal mode."""
+    return Statement(f"DELETE FROM {table_name(table)} WHERE 0")
+
+
+def delete_rows(table: Table, keys: Sequence[Sequence[object]]) -> Statement:
+    """Return a DELETE of the rows with these primary keys."""
+    where, parameters = _key_in(table, keys)
+    return Statement(f"DELETE FROM {table_name(table)} WHERE {where}", parameters)
+
+
+def _holds_one_of(
+    table: Table, column: Column, key_type: KeyType, keys: Sequence[object]
+) -> tuple[str, tuple[object, ...]]:
+    """Compare by the column's collation, which the index serves, then as bytes, which is exact."""
+    holes = ", ".join([placeholder(table.backend)] * len(keys))
+    condition = f"{quote(column.name, table.backend)} IN ({holes})"
+    parameters = tuple(keys) if column.is_binary else tuple(map(_as_text, keys))
+    if not column.is_text:
+        return condition, parameters
+    exact = distinct_key_expression(column, key_type, table.backend)
+    return f"{condition} AND {exact} IN ({holes})", (*parameters, *keys)
+
+
+def _as_text(key: object) -> object:
+    return key.decode() if isinstance(key, bytes) else key
+
+
+def _after(table: Table, after: Sequence[object] | None) -> tuple[str, tuple[object, ...]]:
+    if after is None:
+        return "", ()
+    condition, parameters = _compare(table, ">", ">", after)
+    return f" WHERE {condition}", parameters
+
+
+def _compare(
+    table: Table, strict: str, last: str, values: Sequence[object]
+) -> tuple[str, tuple[object, ...]]:
+    """Compare the primary key with values in key order, in a form that uses the index.
+
+    Row constructors would say the same, but no server uses an index for their inequalities; the
+    bound on the first column, implied by the rest, opens the range scan.
+    """
+    columns = [_key_value(column, table.backend) for column in table.key_columns]
+    hole = placeholder(table.backend)
+    ors: list[str] = []
+    parameters: list[object] = []
+    for depth, column in enumerate(columns):
+        equal = [f"{name} = {hole}" for name in columns[:depth]]
+        operator = last if depth == len(columns) - 1 else strict
+        ors.append(" AND ".join([*equal, f"{column} {operator} {hole}"]))
+        parameters.extend(values[: depth + 1])
+    if len(columns) == 1:
+        return ors[0], tuple(parameters)
+    bound = f"{columns[0]} {strict}= {hole}"
+    return f"({bound} AND ({' OR '.join(ors)}))", (values[0], *parameters)
+
+
+def _key_in(table: Table, keys: Sequence[Sequence[object]]) -> tuple[str, tuple[object, ...]]:
+    columns = [_key_value(column, table.backend) for column in table.key_columns]
+    hole = placeholder(table.backend)
+    values = tuple(value for key in keys for value in key)
+    if len(columns) == 1:
+        return f"{columns[0]} IN ({', '.join([hole] * len(keys))})", values
+    row = "(" + " AND ".join(f"{column} = {hole}" for column in columns) + ")"
+    return f"({' OR '.join([row] * len(keys))})", values
+
+
+def _key_value(column: Column, backend: Backend) -> str:
+    """Return SQL for a primary key column that sorts and compares alike.
+
+    An ENUM, SET or BIT column sorts by its number, and compares with a text by its text.
+    """
+    name = quote(column.name, backend)
+    return f"{name}+0" if column.data_type in ("enum", "set", "bit") else name
+
+
+def _keys(table: Table) -> str:
+    return ", ".join(_key_value(column, table.backend) for column in table.key_columns)

@@ -1,0 +1,39 @@
+"""Statements that make and drop databases and trial objects."""
+
+from shardhash.db.sql._text import Statement, quote, table_path
+from shardhash.db.topology import Backend
+
+__all__ = [
+    "create_database",
+    "create_trial_table",
+    "create_trial_trigger",
+    "drop_database",
+    "drop_table",
+]
+
+
+def create_database(name: str) -> Statement:
+    """Return a CREATE DATABASE for a MySQL server that leaves an existing one as it is."""
+    database = quote(name, Backend.MYSQL)
+    return Statement(f"CREATE DATABASE IF NOT EXISTS {database} CHARACTER SET utf8mb4")
+
+
+def drop_database(name: str) -> Statement:
+    """Drop a MySQL database and all that is in it; nothing happens if there is none."""
+    return Statement(f"DROP DATABASE IF EXISTS {quote(name, Backend.MYSQL)}")
+
+
+def create_trial_table(database: str, name: str) -> Statement:
+    """Create an empty MySQL table to try things on."""
+    return Statement(f"CREATE TABLE {table_path(database, name)} (id INT PRIMARY KEY)")
+
+
+def create_trial_trigger(database: str, name: str) -> Statement:
+    """Create a MySQL trigger that does nothing, of the trial table's name and on it."""
+    path = table_path(database, name)
+    return Statement(f"CREATE TRIGGER {path} AFTER INSERT ON {path} FOR EACH ROW SET @trial = 1")
+
+
+def drop_table(database: str, name: str) -> Statement:
+    """Drop a MySQL table with its triggers; nothing happens if there is none."""
+    return Statement(f"DROP TABLE IF EXISTS {table_path(database, name)}")
