@@ -180,7 +180,10 @@ cdef class _Output:
         ):
             raise PlacementError(f"{wanted}, found {view_text(&self.view)}")
         self.start = <uint8_t *>self.view.buf
-        self.result = memoryview(out)
+        result, code = memoryview(out), {2: "H", 4: "I", 8: "Q"}[item_size]
+        # ctypes says '<I' and Windows 'L', which a memoryview may not even read. It casts no
+        # empty view.
+        self.result = result if not count or result.format == code else result.cast("B").cast(code)
         return 0
 
 

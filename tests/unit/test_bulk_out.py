@@ -1,3 +1,4 @@
+import ctypes
 from array import array
 from collections.abc import Callable
 from typing import Any
@@ -29,6 +30,14 @@ def test_out_is_filled_and_returned() -> None:
 
     assert found.obj is out
     assert out.tolist() == [crc32("a"), crc32("b")]
+
+
+@pytest.mark.parametrize("out", [(ctypes.c_uint32 * 2)(), np.zeros(2, "=u4"), array("I", [0, 0])])
+def test_the_result_has_one_format_whatever_out_calls_its_own(out: Any) -> None:
+    found = crc32_many(["a", "b"], out=out)
+
+    assert found.format == "I"
+    assert found.tolist() == list(out) == [crc32("a"), crc32("b")]
 
 
 @pytest.mark.parametrize(
