@@ -93,7 +93,6 @@ class MySQLConnector:
                 # as bytes: text would be encoded as latin-1, and fail with the password in sight
                 password=self._secrets.password(endpoint.password, owner=owner).encode(),
                 charset="utf8mb4",
-                binary_prefix=True,  # else bytes go as text that is not valid utf8mb4
                 client_flag=CLIENT.FOUND_ROWS,  # what SQLAlchemy expects of rowcount
                 connect_timeout=self._session.connect_timeout_s,
                 read_timeout=self._session.connect_timeout_s,  # a server that never speaks
