@@ -11,7 +11,15 @@ from urllib.parse import unquote
 
 from shardhash.db.topology import Backend
 
-__all__ = ["Address", "AddressError", "is_local", "parse_dsn", "parse_mongo_url", "parse_url"]
+__all__ = [
+    "Address",
+    "AddressError",
+    "check_host",
+    "is_local",
+    "parse_dsn",
+    "parse_mongo_url",
+    "parse_url",
+]
 
 _SERVER_SCHEMES = frozenset({"mysql", "mysql+pymysql", "mariadb", "mariadb+pymysql"})
 _REFERENCE = re.compile(r"\$\{[^{}]*\}")

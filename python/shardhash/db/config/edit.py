@@ -29,7 +29,7 @@ __all__ = [
     "set_unowned",
 ]
 
-Keys = tuple[str, ...]
+_Keys = tuple[str, ...]
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*([./-][A-Za-z0-9_]+)*")
 
@@ -118,7 +118,7 @@ def set_slot_owners(text: str, mapping: str, owners: Mapping[str, SlotSet | str]
     rule = _mapping(text, mapping).get("slots")
     if not isinstance(rule, dict) or not isinstance(rule.get("owners"), dict):
         raise UsageError(f"mapping {mapping} has no slots; its rule is of another kind")
-    path: Keys = ("mappings", mapping, "slots")
+    path: _Keys = ("mappings", mapping, "slots")
     texts: dict[str, Data] = {shard: str(slots) for shard, slots in owners.items()}
     text = _update(text, (*path, "owners"), texts)
     weights = rule.get("weights")
@@ -138,7 +138,7 @@ def set_unowned(text: str, mapping: str, unowned: Mapping[str, SlotSet | str]) -
         RefusedError: the text is in a form that cannot be edited in place.
     """
     part = _mapping(text, mapping)
-    path: Keys = ("mappings", mapping)
+    path: _Keys = ("mappings", mapping)
     texts: dict[str, Data] = {
         shard: str(slots) for shard, slots in unowned.items() if len(str(slots))
     }
@@ -192,7 +192,7 @@ def _remove(text: str, section: str, name: str) -> str:
     return _edited(text, (section,), _removal(name), lambda part: part.pop(name))
 
 
-def _update(text: str, path: Keys, new: Mapping[str, Data]) -> str:
+def _update(text: str, path: _Keys, new: Mapping[str, Data]) -> str:
     """Return `text` with the entries of a mapping made those of `new`, one by one."""
     present: Data = _data(text)
     for key in path:
@@ -235,7 +235,7 @@ def _places_of_shard(part: Data, shard: str) -> list[str]:
     return [place for place, path in places.items() if _names(part, path, shard)]
 
 
-def _names(part: Data, path: Keys, shard: str) -> bool:
+def _names(part: Data, path: _Keys, shard: str) -> bool:
     for key in path:
         part = part.get(key) if isinstance(part, dict) else None
     return isinstance(part, dict | list) and shard in part
@@ -270,11 +270,11 @@ def _read(text: str) -> tuple[Node | None, dict[str, Data]]:
     return root, data
 
 
-Change = Callable[[str, MappingNode], str]
+_Change = Callable[[str, MappingNode], str]
 
 
 def _edited(
-    text: str, path: Keys, change: Change, meant: Callable[[dict[str, Data]], object]
+    text: str, path: _Keys, change: _Change, meant: Callable[[dict[str, Data]], object]
 ) -> str:
     """Return `text` with `change` made to the mapping at `path`, if it did what was `meant`."""
     bom = "\ufeff" if text.startswith("\ufeff") else ""
@@ -296,7 +296,7 @@ def _edited(
     return bom + edited
 
 
-def _mapping_node(node: Node | None, path: Keys) -> MappingNode:
+def _mapping_node(node: Node | None, path: _Keys) -> MappingNode:
     for key in path:
         node = node.get(key) if isinstance(node, MappingNode) else None
     if not isinstance(node, MappingNode) or node.is_alias:
@@ -304,7 +304,7 @@ def _mapping_node(node: Node | None, path: Keys) -> MappingNode:
     return node
 
 
-def _uneditable(path: Keys) -> RefusedError:
+def _uneditable(path: _Keys) -> RefusedError:
     where = ".".join(path) or "the file"
     return RefusedError(
         f"{where} is written in a form that cannot be edited in place; nothing was changed",
