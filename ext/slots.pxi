@@ -14,7 +14,7 @@ cdef class SlotTable:
     cdef readonly tuple shards
     cdef readonly str scheme
 
-    def _build(self, shards, owners, scheme):
+    def _build(self, tuple shards not None, owners, str scheme not None):
         """Fill the table; once only.
 
         Args:

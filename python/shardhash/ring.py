@@ -1,9 +1,9 @@
 """``HashRing``: consistent hashing on a ring of weighted nodes, for caches, queues and the like.
 
     >>> ring = HashRing({"a": 1, "b": 2})
-    >>> ring.lookup("user:42")
+    >>> ring.lookup("user:44")
     'b'
-    >>> ring.lookup_n("user:42", 2)
+    >>> ring.lookup_n("user:44", 2)
     ('b', 'a')
     >>> grown = ring.updated(add=["c"])
     >>> {move.target for move in ring.moves_to(grown)}

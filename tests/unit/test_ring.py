@@ -375,6 +375,10 @@ def test_a_ring_that_was_never_built_raises_and_does_not_crash() -> None:
                 call(["a"])
         with pytest.raises(RuntimeError):
             empty._validate()
+        with pytest.raises(PlacementError):
+            HashRing(["a"])._moves(empty)
+        with pytest.raises(RuntimeError):
+            Ring()._build((), (), (), points_per_weight=1, scheme="xxh64", base=empty)
 
 
 def test_readers_see_one_whole_ring_or_the_next() -> None:
