@@ -63,7 +63,7 @@ class MySQLConnector:
         try:
             return self._connect()
         except errors.Error as error:
-            raise error.with_traceback(None)  # the driver's frames hold the password
+            raise error.with_traceback(None) from None  # the driver's frames hold the password
 
     def _connect(self) -> "Connection[Any]":
         from pymysql.err import OperationalError
