@@ -312,7 +312,7 @@ def _uneditable(path: _Keys) -> RefusedError:
     )
 
 
-def _insertion(key: str, value: Data, *, is_block: bool = False) -> Change:
+def _insertion(key: str, value: Data, *, is_block: bool = False) -> _Change:
     """Return the change that adds an entry behind the last one of a mapping."""
 
     def change(text: str, node: MappingNode) -> str:
@@ -335,7 +335,7 @@ def _insertion(key: str, value: Data, *, is_block: bool = False) -> Change:
     return change
 
 
-def _replacement(key: str, value: Data) -> Change:
+def _replacement(key: str, value: Data) -> _Change:
     """Return the change that writes another value behind a key."""
 
     def change(text: str, node: MappingNode) -> str:
@@ -349,7 +349,7 @@ def _replacement(key: str, value: Data) -> Change:
     return change
 
 
-def _removal(key: str) -> Change:
+def _removal(key: str) -> _Change:
     """Return the change that takes an entry out, with its lines where they are its own."""
 
     def change(text: str, node: MappingNode) -> str:
