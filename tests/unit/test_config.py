@@ -1,5 +1,7 @@
 """Reading a configuration: what it means, and what is said about each mistake."""
 
+import re
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shardhash.db.config import Config, Origin
+from shardhash.db.config import Config, Origin, _models
 from shardhash.db.topology import (
     Backend,
     KeyType,
@@ -506,3 +508,25 @@ def test_load_reads_a_file_and_knows_its_version(tmp_path: Path):
     config = Config.load(path)
 
     assert (config.app, len(config.version), config.source) == ("shop", 64, str(path))
+
+
+def parts_of_a_configuration() -> Iterator[type[_models.Part]]:
+    for model in vars(_models).values():
+        if isinstance(model, type) and issubclass(model, _models.Part):
+            yield model
+
+
+@pytest.mark.parametrize("model", list(parts_of_a_configuration()))
+def test_every_key_and_alias_is_in_the_reference(model: type[_models.Part]):
+    reference = (Path(__file__).parents[2] / "docs/reference/configuration.md").read_text()
+
+    keys = {*model.model_fields, *model.aliases} - {"username", "pass", "socket", "dbname"}
+    assert {key for key in keys if not re.search(rf"\b{key}\b", reference)} == set()
+    assert {alias for alias in model.aliases if f"`{alias}`" not in reference} == set()
+
+
+def test_the_sample_of_the_reference_is_valid():
+    reference = (Path(__file__).parents[2] / "docs/reference/configuration.md").read_text()
+
+    sample = reference.partition("```yaml\n")[2].partition("```")[0]
+    assert Config.parse(sample).warnings == ()
