@@ -58,7 +58,7 @@ def _arrow_list(keys: object) -> list[object]:
 
 def _buffer_list(view: memoryview) -> list[object]:
     code = view.format.lstrip("@=<>!")
-    if len(code) != 1 or code not in "bBhHiIlLqQnN":
+    if len(code) != 1 or code not in "bBhHiIlLqQ":
         raise KeyTypeError(f"buffer of format {view.format!r}: pass integers, or a list of keys")
     if not _is_plain(view):
         raise PlacementError(
