@@ -111,9 +111,9 @@ def test_an_impossible_map_is_refused_with_the_reason(
     "weight", [0, -1, float("nan"), float("inf"), 10**400, "1", True, None, [1]]
 )
 def test_a_weight_that_is_no_finite_positive_number_is_refused(weight: float) -> None:
-    with pytest.raises(PlacementError, match="weight of shard 'a'.* must be a finite number"):
+    with pytest.raises(PlacementError, match=r"weight of shard 'a'.* must be a finite number"):
         SlotMap(["a"], weights={"a": weight})
-    with pytest.raises(PlacementError, match="weight of shard 'b'.* must be a finite number"):
+    with pytest.raises(PlacementError, match=r"weight of shard 'b'.* must be a finite number"):
         SlotMap(["a"]).with_shard("b", weight=weight)
 
 
