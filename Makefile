@@ -15,7 +15,7 @@ help:  ## list the targets
 demo:  ## shard 336,776 real flights over two SQLite shards, add a third, prune with proof
 	@scripts/setup
 	@test -s $(FLIGHTS) || scripts/fetch-flights $(FLIGHTS)
-	@$(BIN)/shardhash --yes demo --dir $(DEMO_DIR) --data $(FLIGHTS)
+	@$(BIN)/shardhash demo --dir $(DEMO_DIR) --data $(FLIGHTS)
 
 test:  ## run every test, on servers that the tests start and stop
 	@scripts/setup --servers test
