@@ -329,9 +329,11 @@ def test_a_stores_password_shows_nowhere(
 
 def test_values_show_no_password_when_printed(directory: Path, mariadb: Server) -> None:
     script = f"""
-import os, pickle, traceback
+import logging, os, traceback
 from shardhash.db import Cluster, Config, ConnectionManager
 from shardhash.db.drivers import Secrets
+logging.basicConfig(level=1)
+logging.getLogger("sqlalchemy").setLevel(1)
 os.environ["OPS"] = "{PLANTED}"
 config = Config.load("shardhash.yaml")
 print(config, config.instances, config.app_user, Secrets(), ascii(Secrets(os.environ)))

@@ -1,5 +1,6 @@
 """``instance check`` and ``instance setup`` through the real command, on real servers."""
 
+import logging
 import os
 import secrets
 import subprocess
@@ -11,6 +12,11 @@ from pymysql.err import OperationalError
 
 from command_line import COMMAND, Ended
 from servers import MySQLFleet, free_port
+from shardhash.db.accounts import apply_grants
+from shardhash.db.config import Config
+from shardhash.db.connections import ConnectionManager
+from shardhash.db.drivers import Secrets
+from shardhash.db.setup import plan_setup
 
 PASSWORD = "app-pass-Xq7"
 
@@ -111,6 +117,22 @@ def test_the_password_is_printed_nowhere(fleet: MySQLFleet) -> None:
     ]
 
     assert PASSWORD not in "".join(texts)
+
+
+def test_the_password_and_its_hash_are_logged_nowhere(
+    fleet: MySQLFleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="sqlalchemy")
+    config = Config.load(fleet.directory / "shardhash.yaml")
+    resolver = Secrets({"APP_PASSWORD": PASSWORD})
+    with ConnectionManager(config) as connections, connections.instance("a") as connection:
+        plan = plan_setup(connection, config, "a", secrets=resolver)
+        apply_grants(connection, plan)
+
+    hashed = next(str(value) for value in plan.statements[0].parameters if "*" in str(value))
+    assert "CREATE USER" in caplog.text
+    assert PASSWORD not in caplog.text
+    assert hashed not in caplog.text
 
 
 def test_check_tells_all_instances_also_when_one_is_down(fleet: MySQLFleet) -> None:
