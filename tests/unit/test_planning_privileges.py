@@ -24,6 +24,16 @@ def test_what_is_missing_is_told_with_its_place() -> None:
     assert missing("prune", r"GRANT SELECT ON `shop\_1`.* TO `ops`@`%`") == ("DELETE ON shop_1.*",)
 
 
+def test_setup_reads_the_servers_own_accounts() -> None:
+    line = "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE USER ON *.* TO `o`@`%` WITH GRANT OPTION"
+
+    assert missing("setup", line) == ()
+    assert missing("setup", line.replace("*.*", "`shop_1`.*").replace(", CREATE USER", "")) == (
+        "SELECT ON mysql.*",
+        "CREATE USER ON *.*",
+    )
+
+
 @pytest.mark.parametrize("pattern", [r"shop\_1", "shop_1", "shop%", "shop__", "%"])
 def test_a_pattern_grants_on_the_databases_it_matches(pattern: str) -> None:
     assert missing("query", f"GRANT SELECT ON `{pattern}`.* TO `ops`@`%`") == ()

@@ -35,10 +35,15 @@ class Grants:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
-    """What an operation needs: on its shard databases, on their control databases, globally."""
+    """What an operation needs.
+
+    ``shard`` on its shard databases, ``control`` on their control databases, ``system`` on the
+    database mysql, ``server`` on the whole server.
+    """
 
     shard: frozenset[str] = frozenset()
     control: frozenset[str] = frozenset()
+    system: frozenset[str] = frozenset()
     server: frozenset[str] = frozenset()
 
 
@@ -47,7 +52,11 @@ _DML = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 OPERATIONS: Mapping[str, Needs] = {
     "query": Needs(shard=frozenset({"SELECT"})),
     "prune": Needs(shard=frozenset({"SELECT", "DELETE"})),
-    "setup": Needs(shard=_DML | {"GRANT OPTION"}, server=frozenset({"CREATE USER"})),
+    "setup": Needs(
+        shard=_DML | {"GRANT OPTION"},
+        system=frozenset({"SELECT"}),
+        server=frozenset({"CREATE USER"}),
+    ),
     "allocate": Needs(shard=_DML | {"CREATE"}, control=_DML | {"CREATE"}),
     "guard": Needs(shard=frozenset({"TRIGGER"}), control=_DML | {"CREATE"}),
     "move": Needs(shard=_ALL, control=_DML | {"CREATE", "DROP"}),
@@ -87,6 +96,7 @@ def missing_privileges(grants: Grants, needs: Needs, databases: Iterable[str]) -
         for pair in ((database, needs.shard), (f"{database}_shardhash", needs.control))
     ]
     found = [(f"{name}.*", needed - grants.on(name)) for name, needed in wanted]
+    found.append(("mysql.*", needs.system - grants.on("mysql")))
     found.append(("*.*", needs.server - grants.everywhere))
     return tuple(f"{', '.join(sorted(lacking))} ON {where}" for where, lacking in found if lacking)
 
