@@ -10,7 +10,7 @@ from shardhash.db.cluster._watch import ConfigWatch
 from shardhash.db.config import Config
 from shardhash.db.operations import Operations
 from shardhash.db.plan import Plan
-from shardhash.errors import ConfigError, StaleMapError, StoreError
+from shardhash.errors import ConfigError, StaleMapError, StoreError, UsageError
 
 TEXT = """
 format: 1
@@ -83,7 +83,7 @@ def test_a_new_version_is_followed(watch, store):
     assert watch.config is NEW
 
 
-@pytest.mark.parametrize("error", [StoreError("down"), ConfigError([])])
+@pytest.mark.parametrize("error", [StoreError("down"), ConfigError([]), UsageError("empty")])
 def test_a_store_that_fails_leaves_the_last_good_map_and_lets_it_age(watch, store, clock, error):
     store.error = error
     clock.now = 31
@@ -139,9 +139,11 @@ def test_a_cluster_routes_by_the_new_map(store):
 
 
 def test_stale_reads_are_refused_where_asked(store):
-    with Cluster(replace(OLD, map_max_age_s=1e-9), store=store, stale_reads="refuse") as cluster:
-        with pytest.raises(StaleMapError, match="last confirmed the map"):
-            cluster.connection("by_store", 42, read_only=True)
+    impatient = replace(OLD, map_max_age_s=1e-9)
+    refused = pytest.raises(StaleMapError, match="last confirmed the map")
+
+    with Cluster(impatient, store=store, stale_reads="refuse") as cluster, refused:
+        cluster.connection("by_store", 42, read_only=True)
 
 
 def test_operations_refuse_to_start_without_the_store(store):

@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import NoReturn
 
-from shardhash.ring import HashRing
-
 from shardhash.db.topology import KeyType, Mapping, RangeRule, RingRule, SlotRule
 from shardhash.errors import KeyTypeError
 from shardhash.ranges import RangeMap
+from shardhash.ring import HashRing
 from shardhash.slots import SlotMap
 
 __all__ = ["CanonicalKey", "KeyRouter", "KeyValue"]

@@ -6,10 +6,9 @@ from dataclasses import replace
 from typing import Self
 from uuid import uuid4
 
-from shardhash.db.connections import ConnectionManager, SessionSettings
-
 from shardhash.db import sql
 from shardhash.db.config import Config
+from shardhash.db.connections import ConnectionManager, SessionSettings
 from shardhash.db.executor import PruneRun, PruneTally
 from shardhash.db.inspect import KeyReader, database_identity, inspect_table
 from shardhash.db.mapping import KeyRouter

@@ -6,10 +6,9 @@ from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Self
 
-from shardhash.db.connections import ConnectionManager
-
 from shardhash.db.cluster._watch import ConfigWatch
 from shardhash.db.config import Config
+from shardhash.db.connections import ConnectionManager
 from shardhash.db.mapping import KeyRouter, KeyValue
 from shardhash.db.operations import Operations
 from shardhash.db.stores import ConfigStore, open_store

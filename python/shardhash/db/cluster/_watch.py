@@ -9,7 +9,7 @@ from typing import Literal
 
 from shardhash.db.config import Config
 from shardhash.db.stores import ConfigStore
-from shardhash.errors import ConfigError, ShardhashError, StoreError
+from shardhash.errors import ShardhashError
 
 __all__ = ["ConfigWatch"]
 
@@ -19,9 +19,9 @@ _LOG = logging.getLogger("shardhash.db.cluster")
 class ConfigWatch:
     """Asks a store every ``refresh_s`` seconds, in a thread of its own, whether there is a new map.
 
-    A store that is down or slow, or that holds a text with mistakes, changes nothing: the last
-    good map stays, and its age grows. Safe to share between threads; after a fork the child starts
-    a thread of its own. Without a store the map never ages.
+    A store that is down, slow or empty, or whose text has mistakes, changes nothing: the last good
+    map stays, and its age grows. Safe to share between threads; after a fork the child starts a
+    thread of its own. Without a store the map never ages.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class ConfigWatch:
         try:
             is_same = self._store.version() == self._config.version
             config = self._config if is_same else self._store.load()[0]
-        except (StoreError, ConfigError) as error:
+        except ShardhashError as error:
             _LOG.warning("map_unconfirmed", extra={"fields": {"age_s": self.age_s}}, exc_info=error)
             return "unconfirmed"
         with self._lock:
@@ -90,7 +90,4 @@ class ConfigWatch:
 
     def _run(self) -> None:
         while not self._closed.wait(self._refresh_s):
-            try:
-                self.refresh()
-            except ShardhashError:
-                _LOG.exception("map_refresh_failed")
+            self.refresh()

@@ -14,9 +14,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from shardhash.db.connections import ConnectionManager
-
 from shardhash.db import sql
+from shardhash.db.connections import ConnectionManager
 from shardhash.db.inspect import KeyReader
 from shardhash.db.plan import KeptRow, Mechanism, Step
 from shardhash.db.schema import Table
