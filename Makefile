@@ -25,7 +25,7 @@ lint:  ## check style and types
 	@scripts/setup lint test bench
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint ext
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint --max-line-length=100 ext
 	@$(BIN)/mypy
 	@$(BIN)/python -m mypy.stubtest shardhash._core
 

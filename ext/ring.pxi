@@ -78,7 +78,8 @@ cdef class Ring:
                 del numbers[base.nodes[old]]
             else:
                 renumbered_ptr[old] = SH_NODE_GONE
-        added = _PointArray.of_nodes(_NodeArray(nodes, counts, [numbers[n] for n in sorted(numbers)]))
+        new = [numbers[name] for name in sorted(numbers)]
+        added = _PointArray.of_nodes(_NodeArray(nodes, counts, new))
         return merge_points(base.points, renumbered, added, nodes, sum(counts))
 
     @property
@@ -201,7 +202,8 @@ cdef class Ring:
         self.check_built()
         cdef Py_ssize_t n = self.points.count
         return (
-            memoryview(self.points.points).cast("I")[:n], memoryview(self.points.owners).cast("H")[:n]
+            memoryview(self.points.points).cast("I")[:n],
+            memoryview(self.points.owners).cast("H")[:n],
         )
 
     def _validate(self):
