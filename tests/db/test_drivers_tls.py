@@ -1,6 +1,8 @@
 """TLS modes against MariaDB servers with certificates made here."""
 
+import json
 import ssl
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from sqlalchemy import text
 
+from command_line import COMMAND
 from servers import MariaDB, Server
 from shardhash.db import Config, ConnectionManager
 from shardhash.db.topology import Backend, Endpoint, Instance, Shard, TlsMode
@@ -199,3 +202,21 @@ def test_one_context_serves_all_connections_of_an_instance(
     ):
         pass
     assert len(made) == 1
+
+
+def test_instance_check_tells_version_and_cipher(
+    tls_server: MariaDB, authority: Authority, tmp_path: Path
+) -> None:
+    url = f"mysql://root@{tls_server.host}:{tls_server.port}"
+    instance = f'{{url: "{url}", tls: verify, tls_ca: "{authority.file}"}}'
+    path = tmp_path / "shardhash.yaml"
+    path.write_text(f"{{format: 1, app: shop, instances: {{i: {instance}}}}}")
+
+    command = [COMMAND, "instance", "check", "--json", "--config", path]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+    assert ended.returncode == 0, ended.stderr
+    facts = json.loads(ended.stdout)["data"]["instances"][0]["facts"]
+    version, encryption = facts["tls"].split()
+    assert version.startswith("TLSv1.")
+    assert encryption
