@@ -38,6 +38,8 @@ HOSTILE = [
     f'url: "mysql://u:x@db?password={PLANTED}"',
     f'url: "mysql://u:x@db/{PLANTED}"',
     f'url: "mysql://${{{PLANTED}}}@db"',
+    f"host: db, user: u, password:{PLANTED}",
+    f'host: db, "mysql://u:{PLANTED}@db": 1',
     f'dsn: "mysql:host=db;{PLANTED}"',
     f'dsn: "mysql:host=db;password=a;b={PLANTED}"',
     f'dsn: "mysql:host={PLANTED} x"',

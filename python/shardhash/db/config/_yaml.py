@@ -49,6 +49,7 @@ _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": Fals
 _INT = re.compile(r"[-+]?[0-9]{1,40}|0o[0-7]{1,40}|0x[0-9a-fA-F]{1,40}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_WORD = re.compile(r"[\w$.<-]+")
 _DATETIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}.*")
 
 Path = tuple[str | int, ...]
@@ -110,10 +111,16 @@ Node = ScalarNode | SequenceNode | MappingNode
 
 
 def dotted(path: Path) -> str:
-    """Return `path` as messages show it: ``shards.s1.read[0].url``."""
+    """Return `path` as messages show it: ``shards.s1.read[0].url``.
+
+    A key that is no word shows as ``***``: without a space after the colon, a password is a key.
+    """
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += ("." if text else "") + (part if _WORD.fullmatch(part) else "***")
     return text or "file"
 
 
