@@ -144,6 +144,12 @@ def test_a_file_that_only_points_to_a_store_is_valid():
     assert (config.store.url, config.store.app) == ("mongodb://config.example/shardhash", "shop")
 
 
+def test_an_empty_store_points_nowhere():
+    assert not Config.parse(SMALL + "store: null\n").warnings
+    with pytest.raises(ConfigError, match="format: is missing"):
+        Config.parse("store: null")
+
+
 def test_unknown_names_are_answered_with_the_ones_there_are():
     config = Config.parse(SMALL)
 
@@ -236,6 +242,7 @@ def test_fourteen_mistakes_are_reported_at_once_with_their_places():
         ("app: shop\n", "", "1:1: app: is missing; write app: NAME"),
         ("app: shop\n", "app: sh.op\n", "2:6: app: must be a letter, then letters"),
         ("app: shop\n", "app: shop\nmap_max_age_s: 0\n", "3:16: map_max_age_s: must be > 0"),
+        ("app: shop\n", "app: shop\nmap_max_age_s: 1e999\n", "must be a finite number"),
         (
             "app: shop\n",
             "app: shop\napp: x\n",

@@ -204,13 +204,14 @@ def _check_format(document: Document, data: Data) -> None:
 
 def _check_completeness(document: Document, data: dict[str, Data], *, is_shared: bool) -> None:
     """Report what a file must have; one that only points to a store needs nothing else."""
-    if "store" in data and set(data) <= _POINTER_KEYS and not is_shared:
+    is_pointer = data.get("store") is not None and not is_shared
+    if is_pointer and set(data) <= _POINTER_KEYS:
         return
     if "format" not in data:
         document.problem(("format",), f"is missing; write format: {FORMAT}")
     if "app" not in data:
         document.problem(("app",), "is missing; write app: NAME, by which stores know it")
-    if "store" in data and not is_shared:
+    if is_pointer:
         document.warn(
             ("store",), "this file points to a shared configuration: its other keys are not used"
         )

@@ -312,6 +312,7 @@ def _report_unknown(
 _EXPECTED = {
     "int_type": "a whole number",
     "float_type": "a number",
+    "finite_number": "a finite number",
     "string_type": "text",
     "bool_type": "true or false",
 }
@@ -319,7 +320,8 @@ _EXPECTED = {
 
 def _wrong_value(kind: str, value: object, mistake: ErrorDetails) -> str:
     if kind in _EXPECTED:
-        hint = "; put it in quotes" if kind == "string_type" and value is not None else ""
+        is_plain = value is not None and not isinstance(value, list | dict)
+        hint = "; put it in quotes" if kind == "string_type" and is_plain else ""
         return f"must be {_EXPECTED[kind]}, found {found(value)}{hint}"
     if kind in ("enum", "literal_error"):
         return _not_one_of(value, mistake["ctx"]["expected"])

@@ -73,7 +73,7 @@ class MongoStore:
         try:
             bare, user, password = parse_mongo_url(url)
         except AddressError as error:
-            raise UsageError(f"the URL of the store {error}") from None
+            raise UsageError(f"the URL of the store: {error}") from None
         source = PasswordSource(PasswordKind.TEXT, password) if password else PasswordSource()
         return cls(SharedStore(url=bare, user=user, password=source))
 
