@@ -72,6 +72,20 @@ def test_history_prints_as_many_versions_as_asked_for(run: Run, shop: Shop) -> N
     assert len([line for line in lines if not line.startswith(" ")]) == 1
 
 
+def test_history_of_no_version_is_a_mistake_of_usage(run: Run, shop: Shop) -> None:
+    assert run("config", "history", "--limit", "0").exit_code == 2
+
+
+def test_upload_tells_a_file_that_works_on_other_machines(
+    run: Run, shop: Shop, store: str, text: str
+) -> None:
+    told = run("config", "upload", store).stdout
+
+    path = shop.directory / "other.yaml"
+    path.write_text(told.partition("holds only   ")[2])
+    assert run("--config", "other.yaml", "shard", "list").exit_code == 0
+
+
 def test_an_earlier_version_is_shown_as_it_was(run: Run, shop: Shop) -> None:
     run(*ADD)
     first = run("config", "history", "--json").envelope["data"]["versions"][1]["version"]
@@ -94,7 +108,9 @@ def test_download_writes_a_new_file_only(run: Run, pointer: Path, text: str) -> 
     assert run("config", "download", "--output", "copy.yaml").exit_code == 0
     assert copy.read_bytes() == text.encode()
     copy.write_text(SHOP)
-    assert run("config", "download", "--output", "copy.yaml").exit_code == 3
+    ended = run("config", "download", "--output", "copy.yaml")
+    assert ended.exit_code == 3
+    assert "name another file" in ended.stderr
     assert copy.read_text() == SHOP
 
 

@@ -1,6 +1,7 @@
 """``shardhash config``: the configuration itself, its versions, and sharing it."""
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ from shardhash.cli._commands import Commands
 from shardhash.cli._console import Console, Outcome
 from shardhash.cli._table import count, table
 from shardhash.cli._words import address_words, mapping_data, mapping_table
+from shardhash.errors import UsageError
 
 if TYPE_CHECKING:
     from shardhash.db.config import Config
@@ -125,6 +127,10 @@ def _history(options: argparse.Namespace, console: Console) -> Outcome:
     from shardhash.cli._configuration import config_place
     from shardhash.db.stores import open_store
 
+    if options.limit < 1:
+        raise UsageError(
+            f"--limit {options.limit} asks for no version", next_step="give a number from 1"
+        )
     with open_store(config_place(options)) as store:
         saved = store.history(limit=options.limit + 1)
     shown = saved[: options.limit]
@@ -149,7 +155,8 @@ def _upload(options: argparse.Namespace, console: Console) -> Outcome:
         data={"source": path, "store": done.source, "version": done.version},
         lines=[
             f"{path} is stored at {done.source} as version {done.version}",
-            f'next: on each machine, a file that holds only   store: {{url: "{done.source}"}}',
+            "next: on each machine, a file that holds only   "
+            f"store: {{url: {json.dumps(options.url)}}}",
         ],
     )
 

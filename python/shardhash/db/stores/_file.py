@@ -226,12 +226,12 @@ class FileStore:
             )
         if expect is None:
             what = f"{self._source} exists already; nothing was written"
+            next_step = "name another file"
         else:
             what = f"{self._source} was changed by somebody else meanwhile; nothing was written"
+            next_step = "load it anew and repeat the change"
         difference = text_diff(self._decoded(data), text, old_name="present", new_name="not saved")
-        return ConfigConflictError(
-            f"{what}\n{difference}", next_step="load it anew and repeat the change"
-        )
+        return ConfigConflictError(f"{what}\n{difference}".rstrip(), next_step=next_step)
 
 
 def _digest(data: bytes) -> str:
