@@ -144,6 +144,13 @@ def test_a_file_that_only_points_to_a_store_is_valid():
     assert (config.store.url, config.store.app) == ("mongodb://config.example/shardhash", "shop")
 
 
+def test_an_unknown_name_where_there_is_none_is_to_be_added():
+    with pytest.raises(UsageError) as caught:
+        Config.parse("format: 1\napp: shop").shard("s1")
+
+    assert caught.value.next_step == "add the shard to the configuration first"
+
+
 def test_an_empty_store_points_nowhere():
     assert not Config.parse(SMALL + "store: null\n").warnings
     with pytest.raises(ConfigError, match="format: is missing"):

@@ -224,5 +224,5 @@ def _get(values: MappingABC[str, T], name: str, kind: str) -> T:
     near = did_you_mean(name, values)
     raise UsageError(
         f"unknown {kind} {name!r}{near}; the configuration has {known}",
-        next_step=f"name one of: {known}",
+        next_step=f"name one of: {known}" if values else f"add the {kind} to the configuration first",
     )
