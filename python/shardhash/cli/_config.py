@@ -151,12 +151,12 @@ def _upload(options: argparse.Namespace, console: Console) -> Outcome:
     path = config_place(options)
     with MongoStore.at(options.url) as target:
         done = upload_config(path, target, replace=options.replace)
+    pointer = f"store: {{url: {json.dumps(options.url)}}}"
     return Outcome(
         data={"source": path, "store": done.source, "version": done.version},
         lines=[
             f"{path} is stored at {done.source} as version {done.version}",
-            "next: on each machine, a file that holds only   "
-            f"store: {{url: {json.dumps(options.url)}}}",
+            f"next: on each machine, a file that holds only   {pointer}",
         ],
     )
 

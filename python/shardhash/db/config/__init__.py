@@ -222,7 +222,8 @@ def _get(values: MappingABC[str, T], name: str, kind: str) -> T:
         return values[name]
     known = ", ".join(values) or "none"
     near = did_you_mean(name, values)
+    advice = f"name one of: {known}" if values else f"add the {kind} to the configuration first"
     raise UsageError(
         f"unknown {kind} {name!r}{near}; the configuration has {known}",
-        next_step=f"name one of: {known}" if values else f"add the {kind} to the configuration first",
+        next_step=advice,
     )

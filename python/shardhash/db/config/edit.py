@@ -162,7 +162,7 @@ def _add(text: str, section: str, name: str, values: Mapping[str, Data]) -> str:
         raise UsageError(f"the name of the {kind} {error}, found {name!r}") from None
     data = _data(text)
     if name in _section(data, section):
-        raise UsageError(f"there is a {kind} {name} already; choose another name")
+        raise UsageError(f"the {kind} {name} is there already; choose another name")
     if not isinstance(data.get(section), dict):
         new: dict[str, Data] = {name: dict(values)}
         if section in data:
