@@ -457,6 +457,13 @@ def test_a_version_that_is_replaced_is_in_the_history_first(mongo_url: str):
         assert [entry.author for entry in store.history()] == ["bob@work", "ada@home"]
 
 
+def test_another_url_is_no_place_for_a_configuration():
+    with pytest.raises(UsageError, match="at a mongodb:// URL") as caught:
+        open_store("mysql://u:hunter2@db/shop")
+
+    assert "hunter2" not in str(caught.value)
+
+
 def test_an_author_is_the_user_and_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("LOGNAME", "ada")
     store = FileStore(tmp_path / "shardhash.yaml")

@@ -9,6 +9,7 @@ import os
 from shardhash.db.stores._file import FileStore
 from shardhash.db.stores._mongo import MongoStore
 from shardhash.db.stores._types import ConfigStore, JournalEntry, Lease, SavedVersion, text_diff
+from shardhash.errors import UsageError
 
 __all__ = [
     "ConfigStore",
@@ -30,11 +31,17 @@ def open_store(path_or_url: str | os.PathLike[str], *, follow: bool = True) -> C
         follow: go on to the shared store that a file's ``store`` points to.
 
     Raises:
+        UsageError: a URL of another kind, which is not repeated: it may hold a password.
         ConfigError: the file is no valid configuration, so nothing tells where it points to.
     """
     text = os.fspath(path_or_url)
     if text.startswith(("mongodb://", "mongodb+srv://")):
         return MongoStore.at(text)
+    if "://" in text:
+        raise UsageError(
+            "a configuration is a file or at a mongodb:// URL; this is another URL",
+            next_step="name a file, or mongodb://HOST/DATABASE",
+        )
     store = FileStore(text)
     if follow and store.path.exists():
         config, _ = store.load()
