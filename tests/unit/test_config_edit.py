@@ -112,7 +112,7 @@ def test_a_mapping_whose_rows_are_on_the_move_is_not_removed():
 
 
 def test_a_name_that_is_taken_is_refused():
-    with pytest.raises(UsageError, match="there is a shard s1 already"):
+    with pytest.raises(UsageError, match="the shard s1 is there already"):
         add_shard(COMMENTED, "s1", {})
 
 
