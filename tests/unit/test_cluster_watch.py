@@ -36,6 +36,7 @@ class Store:
     def __init__(self):
         self.config = OLD
         self.error = None
+        self.may_repeat_versions = False
         self.asked = threading.Event()
 
     def version(self):
@@ -91,6 +92,18 @@ def test_a_store_that_fails_leaves_the_last_good_map_and_lets_it_age(watch, stor
     assert watch.refresh() == "unconfirmed"
     assert watch.config is OLD
     assert watch.is_stale
+
+
+@pytest.mark.parametrize(("may_repeat", "kept"), [(False, NEW), (True, OLD)])
+def test_a_version_that_was_left_behind_is_old_data(watch, store, may_repeat, kept):
+    store.may_repeat_versions = may_repeat
+    store.config = NEW
+    watch.refresh()
+
+    store.config = OLD
+    watch.refresh()
+
+    assert watch.config is kept
 
 
 def test_a_confirmed_map_is_young_again(watch, clock):

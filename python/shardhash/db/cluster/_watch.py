@@ -19,9 +19,9 @@ _LOG = logging.getLogger("shardhash.db.cluster")
 class ConfigWatch:
     """Asks a store every ``refresh_s`` seconds, in a thread of its own, whether there is a new map.
 
-    A store that is down, slow or empty, or whose text has mistakes, changes nothing: the last good
-    map stays, and its age grows. Safe to share between threads; after a fork the child starts a
-    thread of its own. Without a store the map never ages.
+    A store that is down, slow or empty, that answers old data, or whose text has mistakes, changes
+    nothing: the last good map stays, and its age grows. Safe to share between threads; after a
+    fork the child starts a thread of its own. Without a store the map never ages.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class ConfigWatch:
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._thread_of: int | None = None
+        self._left_behind: set[str] = set()
 
     @property
     def config(self) -> Config:
@@ -68,7 +69,18 @@ class ConfigWatch:
         except ShardhashError as error:
             _LOG.warning("map_unconfirmed", extra={"fields": {"age_s": self.age_s}}, exc_info=error)
             return "unconfirmed"
+        return self._confirm(config, asked_at, may_repeat=self._store.may_repeat_versions)
+
+    def _confirm(
+        self, config: Config, asked_at: float, *, may_repeat: bool
+    ) -> Literal["same", "new", "unconfirmed"]:
         with self._lock:
+            if config.version in self._left_behind and not may_repeat:
+                _LOG.warning("store_answers_old_data", extra={"fields": {"age_s": self.age_s}})
+                return "unconfirmed"
+            is_same = config.version == self._config.version
+            if not is_same:
+                self._left_behind.add(self._config.version)
             self._config = config
             self._confirmed_at = asked_at
         return "same" if is_same else "new"

@@ -44,6 +44,11 @@ class FileStore:
         return self._source
 
     @property
+    def may_repeat_versions(self) -> bool:
+        """True: an old text that is put back has its old version."""
+        return True
+
+    @property
     def path(self) -> Path:
         """The file itself, behind symbolic links."""
         return self._target

@@ -82,6 +82,11 @@ class MongoStore:
         """The server's URL, without login."""
         return self._target.url
 
+    @property
+    def may_repeat_versions(self) -> bool:
+        """False: every save counts one up."""
+        return False
+
     def __enter__(self) -> Self:
         """Return the store itself."""
         return self

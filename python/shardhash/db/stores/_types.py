@@ -64,6 +64,10 @@ class ConfigStore(Protocol):
     def url(self) -> str:
         """The file's path or the server's URL, without a password."""
 
+    @property
+    def may_repeat_versions(self) -> bool:
+        """Whether a version can come back; where not, one that was left behind is old data."""
+
     def __enter__(self) -> Self:
         """Return the store itself."""
 
