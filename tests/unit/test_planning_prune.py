@@ -76,13 +76,15 @@ def test_a_plan_that_was_edited_is_refused():
 def test_the_sql_of_a_batch_locks_proves_and_deletes():
     assert plan(facts()).steps[0].sql == (
         (
-            "SELECT `id`, `store_id`, SHA2(CONCAT_WS(',', IFNULL(HEX(CAST(`id` AS BINARY)), 'N'),"
-            " IFNULL(HEX(CAST(`store_id` AS BINARY)), 'N')), 256)"
+            "SELECT `id`, `store_id`, SHA2(CONCAT("
+            "IF(`id` IS NULL, 'N', HEX(CAST(`id` AS BINARY))), ',',"
+            " IF(`store_id` IS NULL, 'N', HEX(CAST(`store_id` AS BINARY)))), 256)"
             " FROM `orders` WHERE `id` IN (%s) FOR UPDATE"
         ),
         (
-            "SELECT `id`, SHA2(CONCAT_WS(',', IFNULL(HEX(CAST(`id` AS BINARY)), 'N'),"
-            " IFNULL(HEX(CAST(`store_id` AS BINARY)), 'N')), 256)"
+            "SELECT `id`, SHA2(CONCAT("
+            "IF(`id` IS NULL, 'N', HEX(CAST(`id` AS BINARY))), ',',"
+            " IF(`store_id` IS NULL, 'N', HEX(CAST(`store_id` AS BINARY)))), 256)"
             " FROM `orders` WHERE `id` IN (%s) LOCK IN SHARE MODE"
         ),
         "DELETE FROM `orders` WHERE `id` IN (%s)",

@@ -69,9 +69,11 @@ class KeyReader:
         """Count rows and keys, own and foreign; reads every key of the table once.
 
         Raises:
-            PreflightError: rows hold keys that are not of the declared type.
+            PreflightError: rows hold keys that are not of the declared type, or have NULL in
+                their primary key.
         """
         self._check_keys(connection)
+        self._check_primary_keys(connection)
         rows_by_owner: Counter[str] = Counter()
         key_count = foreign_keys = 0
         for keys, counts, owners in self._placed(connection):
@@ -119,6 +121,16 @@ class KeyReader:
                 f"{count} rows of {self.table.name} hold a {self.column.name} that is no canonical "
                 f"{self.type}: they would hash apart from the same key in the app",
                 next_step=f"correct those values of {self.column.name}, then plan again",
+            )
+
+    def _check_primary_keys(self, connection: "Connection") -> None:
+        statement = sql.null_primary_keys(self.table)
+        count = _number(connection, statement) if statement else 0
+        if count:
+            raise PreflightError(
+                f"{count} rows of {self.table.name} have NULL in their primary key "
+                f"({', '.join(self.table.primary_key)}): no comparison finds them",
+                next_step="give those rows a primary key, then plan again",
             )
 
     def _folded(self, connection: "Connection", key_count: int) -> int:

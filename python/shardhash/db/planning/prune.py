@@ -120,6 +120,13 @@ def _refusal(table: Table, found: str, remedy: str) -> PreflightError:
 
 def _check_twins(facts: TableFacts, shard: str) -> None:
     for owner, twin in sorted(facts.twins.items()):
+        if not twin.is_transactional:
+            raise _refusal(
+                facts.table,
+                f"its owner {owner} keeps it in an engine without transactions, whose rows cannot "
+                "be locked while they prove others",
+                f"ALTER TABLE {twin.name} ENGINE=InnoDB on {owner}",
+            )
         found = differences(facts.table, twin)
         if found:
             raise _refusal(

@@ -22,6 +22,7 @@ from shardhash.db.sql._rows import (
     key_rows,
     lock_file,
     next_page,
+    null_primary_keys,
     page_rows,
     read_rows,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "key_rows",
     "lock_file",
     "next_page",
+    "null_primary_keys",
     "page_rows",
     "quote",
     "read_rows",

@@ -21,12 +21,14 @@ def row_digest_expression(table: Table) -> str:
     """Return SQL for a SHA-256 of a row's content, the same on every shard of equal schema.
 
     Generated columns are left out: they follow from the others. A session must have its time zone
-    set to UTC, because the text of a TIMESTAMP depends on it.
+    set to UTC, because the text of a TIMESTAMP depends on it. It is NULL, which equals nothing,
+    where the server gives up on a value: the text of a value above max_allowed_packet is NULL.
     """
     columns = [column for column in table.columns if not column.is_generated]
     if table.backend is Backend.SQLITE:
         return _sqlite_digest([quote(column.name, Backend.SQLITE) for column in columns])
-    return f"SHA2(CONCAT_WS(',', {', '.join(map(_mysql_digest_part, columns))}), 256)"
+    parts = ", ',', ".join(map(_mysql_digest_part, columns))
+    return f"SHA2(CONCAT({parts}), 256)"
 
 
 def _mysql_digest_part(column: Column) -> str:
@@ -39,7 +41,7 @@ def _mysql_digest_part(column: Column) -> str:
         value = f"HEX({name} + 0)"
     else:
         value = f"HEX(CAST({name} AS BINARY))"
-    return f"IFNULL({value}, 'N')"
+    return f"IF({name} IS NULL, 'N', {value})"
 
 
 def _sqlite_digest(names: Sequence[str]) -> str:

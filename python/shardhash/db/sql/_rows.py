@@ -16,6 +16,7 @@ __all__ = [
     "key_rows",
     "lock_file",
     "next_page",
+    "null_primary_keys",
     "page_rows",
     "read_rows",
 ]
@@ -38,6 +39,17 @@ def count_folded(table: Table, column: Column) -> Statement:
     """Return a SELECT of the number of keys that the column's own collation tells apart."""
     name = quote(column.name, table.backend)
     return Statement(f"SELECT COUNT(DISTINCT {name}) FROM {table_name(table)}")
+
+
+def null_primary_keys(table: Table) -> Statement | None:
+    """Return a SELECT of the number of rows with NULL in their primary key; None if none can be.
+
+    Source: https://sqlite.org/lang_createtable.html#the_primary_key, SQLite allows them.
+    """
+    if table.backend is not Backend.SQLITE:
+        return None
+    condition = " OR ".join(f"{quote(name, table.backend)} IS NULL" for name in table.primary_key)
+    return Statement(f"SELECT COUNT(*) FROM {table_name(table)} WHERE {condition}")
 
 
 def next_page(table: Table, after: Sequence[object] | None, row_count: int) -> Statement:

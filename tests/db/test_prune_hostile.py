@@ -1,0 +1,76 @@
+"""Prune against servers and tables that were set up to deceive it."""
+
+import zlib
+
+import pytest
+
+from servers import MySQLFleet
+from shardhash.db import Cluster
+from shardhash.errors import PreflightError
+
+FOREIGN = [number for number in range(100) if zlib.crc32(b"%d" % number) & 15 >= 8]
+
+
+def by_key(tables=("orders",), **rule):
+    rule = rule or {"slots": {"count": 16, "owners": {"s1": "0-7", "s2": "8-15"}}}
+    return {"by_key": {"key": {"column": "k", "type": "int"}, "tables": list(tables), **rule}}
+
+
+def make_shards(fleet, *statements):
+    for shard in ("s1", "s2"):
+        fleet.add(shard)
+        for statement in statements:
+            fleet.sql(shard, statement)
+
+
+def fill(fleet, rows, shards=("s1", "s2"), table="orders"):
+    holes = ", ".join(["%s"] * len(rows[0]))
+    for shard in shards:
+        for row in rows:
+            fleet.sql(shard, f"INSERT INTO {table} VALUES ({holes})", row)
+
+
+def prune(fleet, shard, mappings, **options):
+    with Cluster.open(str(fleet.write_config(mappings))) as cluster:
+        return cluster.operations.apply(cluster.operations.plan_prune(shard, **options))
+
+
+def ids(fleet, shard, table="orders"):
+    return [row[0] for row in fleet.sql(shard, f"SELECT id FROM {table} ORDER BY id")]
+
+
+@pytest.mark.parametrize("definition", ["VARCHAR(30000)", "VARBINARY(30000)"])
+def test_values_too_long_for_the_server_to_print_are_never_taken_for_equal(
+    start_server, tmp_path, definition
+):
+    server = start_server("--max-allowed-packet=32K")
+    fleet = MySQLFleet(tmp_path, servers={"a": server})
+    make_shards(fleet, f"CREATE TABLE orders (id INT PRIMARY KEY, k INT, c {definition})")
+    for shard, letter in (("s1", "x"), ("s2", "y")):
+        fill(fleet, [(1, FOREIGN[0], letter * 20_000)], shards=[shard])
+
+    report = prune(fleet, "s1", by_key())
+
+    assert ids(fleet, "s1") == [1]
+    assert (report.deleted, report.kept) == (0, 1)
+
+
+@pytest.mark.parametrize("key", ["PRIMARY KEY (a, id)", "PRIMARY KEY (id, a)"])
+@pytest.mark.parametrize("using", ["keys", "pages"])
+def test_sqlite_rows_with_null_in_their_primary_key_are_refused(sqlite_fleet, key, using):
+    make_shards(sqlite_fleet, f"CREATE TABLE orders (id INTEGER, a TEXT, k INTEGER, {key})")
+    fill(sqlite_fleet, [(1, None, FOREIGN[0]), (2, "x", FOREIGN[1])])
+
+    with pytest.raises(PreflightError, match="1 rows of orders have NULL in their primary key"):
+        prune(sqlite_fleet, "s1", by_key(), using=using)
+    assert ids(sqlite_fleet, "s1") == [1, 2]
+
+
+def test_an_owner_whose_rows_cannot_be_locked_is_no_proof(mysql_fleet):
+    make_shards(mysql_fleet, "CREATE TABLE orders (id INT PRIMARY KEY, k INT)")
+    fill(mysql_fleet, [(1, FOREIGN[0])])
+    mysql_fleet.sql("s2", "ALTER TABLE orders ENGINE=MyISAM")
+
+    with pytest.raises(PreflightError, match="s2 keeps it in an engine without transactions"):
+        prune(mysql_fleet, "s1", by_key())
+    assert ids(mysql_fleet, "s1") == [1]
