@@ -257,3 +257,18 @@ def _drain(descriptor: int) -> bytes:
         if not data:
             return shown
         shown += data
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is full")
+def test_output_that_cannot_be_written_is_told(
+    shop: Shop, environment: dict[str, str], directory: Path
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [COMMAND, "shard", "list"], cwd=directory, env=environment, stdout=full,
+            stderr=subprocess.PIPE, text=True, timeout=120, check=False,
+        )  # fmt: skip
+
+    assert ended.returncode == 1
+    assert "its output cannot be written: No space left on device" in ended.stderr
+    assert "defect" not in ended.stderr

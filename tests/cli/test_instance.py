@@ -170,3 +170,10 @@ def test_check_of_a_directory_tells_which_files_are_missing(run: Run, shop: Shop
 
     assert facts["is_writable"]
     assert facts["missing"] == ["shop_2"]
+
+
+def test_setup_of_a_directory_says_that_it_has_no_accounts(run: Run, path: Path) -> None:
+    ended = run("instance", "setup", "disk")
+
+    assert ended.exit_code == 2
+    assert "have no accounts" in ended.stderr

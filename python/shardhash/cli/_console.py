@@ -117,6 +117,13 @@ class Console:
             self.stdout.flush()
         except BrokenPipeError:
             self.abandon()
+        except OSError as error:
+            self.abandon()
+            self.say(
+                f"shardhash: the command ended, but its output cannot be written: {error.strerror}",
+                "  next: make room where the output goes; look at the state before a repetition",
+            )
+            return exit_code or 1
         return exit_code
 
     def fail(self, error: ShardhashError) -> int:

@@ -12,7 +12,7 @@ from shardhash.cli._commands import Commands
 from shardhash.cli._console import Console, Outcome, Status
 from shardhash.cli._table import table
 from shardhash.cli._words import address_words
-from shardhash.errors import DatabaseError, RefusedError, ShardhashError
+from shardhash.errors import DatabaseError, RefusedError, ShardhashError, UsageError
 
 if TYPE_CHECKING:
     from shardhash.db.checks import DirectoryFacts, ServerFacts
@@ -270,6 +270,11 @@ def _setup(options: argparse.Namespace, console: Console) -> Outcome:
     from shardhash.db.setup import plan_setup
 
     config = load_config(options, console)
+    if config.instance(options.name).directory is not None:
+        raise UsageError(
+            f"instance {options.name} is a directory of SQLite files, which have no accounts",
+            next_step="nothing is to be set up: who may write the files may use the shards",
+        )
     with (
         ConnectionManager(config, session=SessionSettings.operations()) as connections,
         connections.instance(options.name) as connection,
