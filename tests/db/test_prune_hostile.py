@@ -6,7 +6,7 @@ import pytest
 
 from servers import MySQLFleet
 from shardhash.db import Cluster
-from shardhash.errors import PreflightError
+from shardhash.errors import PreflightError, StoppedError
 
 FOREIGN = [number for number in range(100) if zlib.crc32(b"%d" % number) & 15 >= 8]
 
@@ -74,3 +74,21 @@ def test_an_owner_whose_rows_cannot_be_locked_is_no_proof(mysql_fleet):
     with pytest.raises(PreflightError, match="s2 keeps it in an engine without transactions"):
         prune(mysql_fleet, "s1", by_key())
     assert ids(mysql_fleet, "s1") == [1]
+
+
+def test_a_stopped_prune_counts_the_batches_that_ran_beside_the_failed_one(mysql_fleet):
+    make_shards(
+        mysql_fleet,
+        "CREATE TABLE orders (id INT PRIMARY KEY, k INT)",
+        "CREATE TABLE items (o INT, FOREIGN KEY (o) REFERENCES orders (id))",
+    )
+    values = ", ".join(f"({number}, {FOREIGN[0]})" for number in range(1_500))
+    for shard in ("s1", "s2"):
+        mysql_fleet.sql(shard, f"INSERT INTO orders VALUES {values}")
+    mysql_fleet.sql("s1", "INSERT INTO items VALUES (0)")
+
+    with pytest.raises(StoppedError) as stopped:
+        prune(mysql_fleet, "s1", by_key(), using="pages")
+    gone = 1_500 - len(ids(mysql_fleet, "s1"))
+    assert f"after {gone} deleted rows there" in str(stopped.value)
+    assert "rows that refer to it" in stopped.value.next_step

@@ -83,6 +83,7 @@ _NEXT_STEPS = {
     1203: "lower the connection cap, or raise the user's max_user_connections",
     1227: "connect as a user that has this privilege",
     1419: "set log_bin_trust_function_creators=1 on the server, or connect as a user with SUPER",
+    1451: "look at the rows that refer to it: they have to go first",
     1698: "this account logs in by the operating system's user: give it a password, or use another",
 }
 _SQLITE_NEXT_STEPS = {

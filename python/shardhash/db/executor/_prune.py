@@ -86,9 +86,14 @@ class PruneRun:
                 for primary_keys in self._candidates():
                     if len(running) > workers:
                         done, running = wait(running, return_when=FIRST_COMPLETED)
-                        yield from (future.result() for future in done)
+                        yield from _settled(done)
                     running.add(pool.submit(self._batch, primary_keys))
-                yield from (future.result() for future in running)
+                done, running = wait(running).done, set()
+                yield from _settled(done)
+            except DatabaseError:
+                pool.shutdown(cancel_futures=True)
+                yield from _succeeded(running)  # committed: they count, whatever else failed
+                raise
             finally:
                 pool.shutdown(cancel_futures=True)
 
@@ -212,6 +217,21 @@ class PruneRun:
                 next_step="look for triggers or rules on the table, then prune again",
             )
         return deleted
+
+
+def _settled(futures: set[Future[PruneTally]]) -> Iterator[PruneTally]:
+    """Yield the outcomes of the batches that succeeded, then raise the error of one that failed."""
+    yield from _succeeded(futures)
+    for future in futures:
+        future.result()
+
+
+def _succeeded(futures: set[Future[PruneTally]]) -> list[PruneTally]:
+    return [
+        future.result()
+        for future in futures
+        if not future.cancelled() and future.exception() is None
+    ]
 
 
 def _lock_file(connection: "Connection", table: Table) -> None:
