@@ -302,7 +302,10 @@ def _report_unknown(
 ) -> None:
     known = [*model.model_fields, *model.aliases]
     if value is None and not did_you_mean(key, known):
-        message = "a key without a value stands here; quote a text that holds a comma or a colon"
+        message = (
+            "a key without a value stands here; write a space after its colon, and quote a text "
+            "that holds a comma or a colon"
+        )
         document.problem(path, message)
         return
     message = f"unknown key{did_you_mean(key, known)}; known here: {', '.join(known)}"
