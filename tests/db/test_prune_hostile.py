@@ -5,7 +5,8 @@ import zlib
 import pytest
 
 from servers import MySQLFleet
-from shardhash.db import Cluster
+from shardhash.db import Cluster, Config
+from shardhash.db.operations import Operations
 from shardhash.errors import PreflightError, StoppedError
 
 FOREIGN = [number for number in range(100) if zlib.crc32(b"%d" % number) & 15 >= 8]
@@ -92,3 +93,31 @@ def test_a_stopped_prune_counts_the_batches_that_ran_beside_the_failed_one(mysql
     gone = 1_500 - len(ids(mysql_fleet, "s1"))
     assert f"after {gone} deleted rows there" in str(stopped.value)
     assert "rows that refer to it" in stopped.value.next_step
+
+
+def test_a_date_that_is_none_is_refused_where_ranges_need_one(mysql_fleet):
+    make_shards(mysql_fleet, "CREATE TABLE orders (id INT PRIMARY KEY, k DATE)")
+    mysql_fleet.sql("s1", "INSERT IGNORE INTO orders VALUES (1, '0000-00-00')")
+    ranges = by_key(ranges={"bounds": ["2026-01-01"], "shards": ["s1", "s2"]})
+    text = mysql_fleet.config_text(ranges).replace('"2026-01-01"', "2026-01-01")
+    config = Config.parse(text.replace('"type": "int"', '"type": "date"'))
+
+    refused = pytest.raises(PreflightError, match="orders has a k that is no date")
+    with Operations(config) as operations, refused:
+        operations.plan_prune("s1")
+
+
+def test_children_go_first_where_the_server_folds_the_names_of_tables(start_server, tmp_path):
+    server = start_server("--lower-case-table-names=1")
+    fleet = MySQLFleet(tmp_path, servers={"a": server})
+    make_shards(
+        fleet,
+        "CREATE TABLE Orders (id INT PRIMARY KEY, k INT)",
+        "CREATE TABLE Items (id INT PRIMARY KEY, k INT, FOREIGN KEY (id) REFERENCES Orders (id))",
+    )
+    for table in ("Orders", "Items"):
+        fill(fleet, [(1, FOREIGN[0]), (2, FOREIGN[1])], table=table)
+
+    report = prune(fleet, "s1", by_key(tables=["Orders", "Items"]))
+
+    assert (report.deleted, report.kept) == (4, 0)

@@ -111,7 +111,14 @@ class KeyReader:
         """Return keys as the placement takes them: ranges compare values, hashes take bytes."""
         if not isinstance(self.router.mapping.rule, RangeRule):
             return keys
-        return [_DECODERS[self.type](key) for key in keys]
+        try:
+            return [_DECODERS[self.type](key) for key in keys]
+        except ValueError as error:
+            raise PreflightError(
+                f"{self.table.name} has a {self.column.name} that is no {self.type}, so no range "
+                f"holds it: {error}",
+                next_step=f"correct that value of {self.column.name}, then plan again",
+            ) from error
 
     def _check_keys(self, connection: "Connection") -> None:
         statement = sql.unusable_keys(self.table, self.column, self.type)

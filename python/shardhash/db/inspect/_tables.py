@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["database_identity", "inspect_table"]
 
 _TABLE = """
-    SELECT TABLE_TYPE, ENGINE FROM information_schema.TABLES
+    SELECT TABLE_TYPE, ENGINE, TABLE_NAME FROM information_schema.TABLES
     WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s"""
 _COLUMNS = """
     SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, CHARACTER_SET_NAME, COLLATION_NAME,
@@ -70,7 +70,7 @@ def _mysql_table(connection: "Connection", name: str) -> Table:
     found = _rows(connection, _TABLE, name)
     if not found:
         raise _missing(name)
-    table_type, engine = found[0]
+    table_type, engine, name = found[0]  # the name as references have it, whatever its case
     indexes = _rows(connection, _INDEXES, name)
     return Table(
         name=name,
