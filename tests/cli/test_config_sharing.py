@@ -163,6 +163,17 @@ def test_a_second_upload_is_refused_with_the_difference(
     assert "west" in run("config", "download").stdout
 
 
+def test_an_upload_of_what_is_stored_is_done_already(
+    run: Run, pointer: Path, store: str, text: str
+) -> None:
+    pointer.with_name("mine.yaml").write_text(text)
+
+    ended = run("--config", "mine.yaml", "config", "upload", store)
+
+    assert ended.exit_code == 0
+    assert "as version 1" in ended.stdout
+
+
 def test_an_upload_replaces_the_version_it_names(
     run: Run, pointer: Path, store: str, text: str
 ) -> None:

@@ -205,7 +205,7 @@ def mapping_values(
 
 
 def upload_config(path: str, target: ConfigStore, *, replace: str | None) -> ConfigChange:
-    """Put the text of a file, to the byte, into a shared store.
+    """Put the text of a file, to the byte, into a shared store; nothing is done if it is there.
 
     Args:
         path: the file.
@@ -226,6 +226,9 @@ def upload_config(path: str, target: ConfigStore, *, replace: str | None) -> Con
     try:
         version = target.save(config, expect=replace)
     except ConfigConflictError as error:
+        stored, present = target.read_text()
+        if stored == config.text:
+            return ConfigChange(source=target.url, before=present, version=present, difference="")
         raise ConfigConflictError(
             str(error),
             next_step="to replace what is stored: shardhash config history, then --replace VERSION",
