@@ -211,6 +211,7 @@ def prepare_data(directory: Path) -> Path:
         f"--datadir={directory}",
         "--auth-root-authentication-method=normal",
         "--skip-test-db",
+        f"--tmpdir={directory.parent}",
         "--innodb-log-file-size=8M",
         *_as_this_user(),
     ]

@@ -381,6 +381,14 @@ def test_sqlite_values_of_another_type_than_declared_are_refused(sqlite_fleet, v
         prune(sqlite_fleet, "s1", by_key())
 
 
+def test_sqlite_dates_in_another_form_than_the_canonical_are_refused(sqlite_fleet):
+    make_shards(sqlite_fleet, "CREATE TABLE orders (id INTEGER PRIMARY KEY, k TEXT)")
+    fill(sqlite_fleet, [(1, "2026-01-02"), (2, "2026-1-2"), (3, None)])
+
+    with pytest.raises(PreflightError, match="1 rows of orders"):
+        prune(sqlite_fleet, "s1", by_key("date"))
+
+
 def test_two_names_for_one_database_are_refused(backend, tmp_path):
     make_shards(backend, "CREATE TABLE orders (id INT PRIMARY KEY, k INT)", shards=["s1"])
     fill(backend, [(number, number) for number in range(20)], shards=["s1"])

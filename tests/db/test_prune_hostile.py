@@ -121,3 +121,32 @@ def test_children_go_first_where_the_server_folds_the_names_of_tables(start_serv
     report = prune(fleet, "s1", by_key(tables=["Orders", "Items"]))
 
     assert (report.deleted, report.kept) == (4, 0)
+
+
+def test_a_cascade_that_the_account_cannot_see_deletes_nothing(mysql_fleet):
+    make_shards(mysql_fleet, "CREATE TABLE orders (id INT PRIMARY KEY, k INT)")
+    fill(mysql_fleet, [(1, FOREIGN[0])])
+    server, database = mysql_fleet.server("s1"), mysql_fleet.database("s1")
+    account, hidden = f"limited_{database[:10]}", f"{database}_hidden"
+    for shard in ("s1", "s2"):
+        there, name = mysql_fleet.server(shard), mysql_fleet.database(shard)
+        there.sql(f"CREATE USER {account}@'%'")
+        there.sql(f"GRANT SELECT, DELETE, UPDATE ON {name}.* TO {account}@'%'")
+    server.sql(f"CREATE DATABASE {hidden}")
+    server.sql(
+        f"CREATE TABLE {hidden}.lines (o INT, FOREIGN KEY (o) REFERENCES {database}.orders (id)"
+        " ON DELETE CASCADE)"
+    )
+    server.sql(f"INSERT INTO {hidden}.lines VALUES (1)")
+    limited = mysql_fleet.config_text(by_key()).replace("root@", f"{account}@")
+
+    try:
+        with Operations(Config.parse(limited)) as operations:
+            report = operations.apply(operations.plan_prune("s1"))
+
+        assert report.deleted == 1
+        assert server.sql(f"SELECT o FROM {hidden}.lines") == [(1,)]
+    finally:
+        server.drop_databases([hidden])
+        for shard in ("s1", "s2"):
+            mysql_fleet.server(shard).sql(f"DROP USER {account}@'%'")

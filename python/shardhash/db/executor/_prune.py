@@ -156,6 +156,7 @@ class PruneRun:
         self, connection: "Connection", owners: ExitStack, primary_keys: list[PrimaryKey]
     ) -> PruneTally:
         _lock_file(connection, self.table)
+        _leave_unseen_children(connection, self.table)
         width = len(self.table.primary_key)
         expressions = [self.keys.expression]
         if self.proof:
@@ -238,6 +239,16 @@ def _lock_file(connection: "Connection", table: Table) -> None:
     """Take SQLite's write lock before anything is read, as its row locks are one for the file."""
     if table.backend is Backend.SQLITE:
         connection.exec_driver_sql(sql.lock_file(table).sql)
+
+
+def _leave_unseen_children(connection: "Connection", table: Table) -> None:
+    """Check references only where there are some that the planner has seen and ordered.
+
+    An account sees no foreign key of a database that it has no right on; an ON DELETE CASCADE from
+    there would delete rows that no proof covers.
+    """
+    if table.backend is Backend.MYSQL:
+        connection.exec_driver_sql(sql.check_references(wanted=bool(table.children)).sql)
 
 
 def _fetch(connection: "Connection", statement: sql.Statement) -> list[PrimaryKey]:

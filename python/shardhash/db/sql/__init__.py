@@ -14,6 +14,7 @@ from shardhash.db.sql._keys import (
     unusable_keys,
 )
 from shardhash.db.sql._rows import (
+    check_references,
     count_folded,
     count_key_rows,
     count_rows,
@@ -37,6 +38,7 @@ from shardhash.db.sql._text import Statement, quote
 
 __all__ = [
     "Statement",
+    "check_references",
     "count_folded",
     "count_key_rows",
     "count_rows",

@@ -81,6 +81,8 @@ def unusable_keys(table: Table, column: Column, key_type: KeyType) -> Statement 
         condition = f"typeof({name}) NOT IN ('null', '{_SQLITE_STORAGE[key_type]}')"
         if key_type is KeyType.UUID:
             condition += f" OR {name} <> lower({name})"
+        elif key_type is KeyType.DATE:
+            condition += f" OR date({name}) IS NOT {name}"
         elif key_type is KeyType.UUID16:
             condition += f" OR length({name}) <> 16"
     elif key_type is KeyType.UUID and column.data_type != "uuid":

@@ -8,6 +8,7 @@ from shardhash.db.sql._text import Statement, placeholder, quote, table_name
 from shardhash.db.topology import Backend, KeyType
 
 __all__ = [
+    "check_references",
     "count_folded",
     "count_key_rows",
     "count_rows",
@@ -136,6 +137,14 @@ def read_rows(
     clause = "" if table.backend is Backend.SQLITE else _LOCK_CLAUSES[lock]
     columns = ", ".join([_keys(table), *expressions])
     return Statement(f"SELECT {columns} FROM {table_name(table)} WHERE {where}{clause}", parameters)
+
+
+def check_references(*, wanted: bool) -> Statement:
+    """Return what makes a MySQL session mind foreign keys, or run neither checks nor cascades.
+
+    Source: https://mariadb.com/kb/en/foreign-keys/ (foreign_key_checks).
+    """
+    return Statement(f"SET SESSION foreign_key_checks = {int(wanted)}")
 
 
 def lock_file(table: Table) -> Statement:
