@@ -91,6 +91,14 @@ def test_the_sql_of_a_batch_locks_proves_and_deletes():
     )
 
 
+def test_the_plan_says_that_an_enum_in_the_primary_key_locks_all_rows():
+    kind = Column(name="kind", data_type="enum", definition="enum('a')", nullable=False)
+    table = orders()
+    table = replace(table, columns=(kind, *table.columns), primary_key=("kind", "id"))
+
+    assert plan(facts(table)).steps[0].locks.startswith("all rows")
+
+
 def test_pages_are_chosen_where_many_rows_are_foreign():
     assert plan(facts()).steps[0].mechanism is Mechanism.PAGES
 

@@ -14,6 +14,7 @@ __all__ = ["Column", "ForeignKey", "Table", "differences"]
 _INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "integer", "bigint"})
 _TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum"})
 _BINARIES = frozenset({"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"})
+_NUMBERED = frozenset({"enum", "set", "bit"})
 _APPROXIMATE = frozenset({"float", "double", "real"})
 _ROWS_WITH_ACTION = frozenset({"CASCADE", "SET NULL", "SET DEFAULT"})
 
@@ -52,6 +53,11 @@ class Column:
     def is_approximate(self) -> bool:
         """Tell whether values are floating point, whose text is not their value."""
         return self.data_type in _APPROXIMATE
+
+    @property
+    def is_numbered(self) -> bool:
+        """Tell whether values sort by a number, but compare with a text by their text."""
+        return self.data_type in _NUMBERED
 
     @property
     def is_zerofill(self) -> bool:

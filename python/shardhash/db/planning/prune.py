@@ -200,6 +200,11 @@ def _locks(table: Table, *, proof: bool) -> str:
         files = "both files" if proof else "the file"
         return f"{files}, for one batch at a time; readers go on"
     owner = ", and for reading on their owners" if proof else ""
+    if any(column.is_numbered for column in table.key_columns):
+        return (
+            "all rows while a batch runs, as no index serves its primary key: for writing "
+            f"here{owner}"
+        )
     return f"only the rows of a batch: for writing here{owner}"
 
 

@@ -221,7 +221,7 @@ def _key_value(column: Column, backend: Backend) -> str:
     An ENUM, SET or BIT column sorts by its number, and compares with a text by its text.
     """
     name = quote(column.name, backend)
-    return f"{name}+0" if column.data_type in ("enum", "set", "bit") else name
+    return f"{name}+0" if column.is_numbered else name
 
 
 def _keys(table: Table) -> str:
