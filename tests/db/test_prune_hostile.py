@@ -7,7 +7,7 @@ import pytest
 from servers import MySQLFleet
 from shardhash.db import Cluster, Config
 from shardhash.db.operations import Operations
-from shardhash.errors import PreflightError, StoppedError
+from shardhash.errors import DatabaseError, PreflightError, StoppedError
 
 FOREIGN = [number for number in range(100) if zlib.crc32(b"%d" % number) & 15 >= 8]
 
@@ -150,3 +150,67 @@ def test_a_cascade_that_the_account_cannot_see_deletes_nothing(mysql_fleet):
         server.drop_databases([hidden])
         for shard in ("s1", "s2"):
             mysql_fleet.server(shard).sql(f"DROP USER {account}@'%'")
+
+
+@pytest.mark.parametrize("using", ["keys", "pages"])
+def test_a_server_that_quotes_and_pads_in_its_own_way_is_pruned_exactly(
+    start_server, tmp_path, using
+):
+    server = start_server("--sql-mode=ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PAD_CHAR_TO_FULL_LENGTH")
+    fleet = MySQLFleet(tmp_path, servers={"a": server})
+    make_shards(fleet, "CREATE TABLE orders (id INT PRIMARY KEY, k CHAR(9), c VARBINARY(9))")
+    keys = ["a\\", "it's", 'say "x"', "%s", "Foo", "foo", "plain", "x y"]
+    fill(fleet, [(number, key, key.encode()) for number, key in enumerate(keys)])
+    mappings = by_key()
+    mappings["by_key"]["key"]["type"] = "str"
+
+    report = prune(fleet, "s1", mappings, using=using)
+
+    own = [number for number, key in enumerate(keys) if zlib.crc32(key.encode()) & 15 < 8]
+    assert ids(fleet, "s1") == own
+    assert report.kept == 0
+
+
+@pytest.mark.parametrize("using", ["keys", "pages"])
+@pytest.mark.parametrize("options", ["", "STRICT", "WITHOUT ROWID"])
+@pytest.mark.parametrize("journal", ["DELETE", "WAL"])
+def test_every_kind_of_sqlite_table_is_pruned(sqlite_fleet, using, options, journal):
+    columns = ", ".join(f"c{number} INT" for number in range(130))
+    make_shards(
+        sqlite_fleet,
+        f"PRAGMA journal_mode={journal}",
+        f"CREATE TABLE orders (id INTEGER NOT NULL, k TEXT, {columns}, PRIMARY KEY (id)) {options}",
+    )
+    keys = ["a\0b", "a\0c", "a", "\U0001f41f", "", *map(str, range(20))]
+    rows = [(number, key, *[number] * 130) for number, key in enumerate(keys)]
+    fill(sqlite_fleet, rows)
+    mappings = by_key()
+    mappings["by_key"]["key"]["type"] = "str"
+
+    report = prune(sqlite_fleet, "s1", mappings, using=using)
+
+    own = [number for number, key in enumerate(keys) if zlib.crc32(key.encode()) & 15 < 8]
+    assert ids(sqlite_fleet, "s1") == own
+    assert report.kept == 0
+
+
+def test_rows_with_generated_columns_are_proved_by_the_others(backend):
+    definition = "CREATE TABLE orders (id INT PRIMARY KEY, k INT, c INT AS (k + 1) STORED)"
+    make_shards(backend, definition)
+    for shard in ("s1", "s2"):
+        backend.sql(shard, f"INSERT INTO orders (id, k) VALUES (1, {FOREIGN[0]})")
+
+    assert prune(backend, "s1", by_key()).deleted == 1
+    assert ids(backend, "s1") == []
+
+
+def test_an_owner_without_its_database_is_told_and_nothing_is_deleted(mysql_fleet):
+    make_shards(mysql_fleet, "CREATE TABLE orders (id INT PRIMARY KEY, k INT)")
+    fill(mysql_fleet, [(1, FOREIGN[0])])
+    config = mysql_fleet.config_text(by_key())
+    missing = config.replace(mysql_fleet.database("s2"), "no_such_database")
+
+    refused = pytest.raises(DatabaseError, match="no_such_database")
+    with Operations(Config.parse(missing)) as operations, refused:
+        operations.plan_prune("s1")
+    assert ids(mysql_fleet, "s1") == [1]
