@@ -8,12 +8,20 @@ from uuid import UUID
 
 import pytest
 
+from pruning import (
+    OWNERS,
+    SLOT_COUNT,
+    by_key,
+    fill,
+    ids,
+    make_shards,
+    owner_by_zlib,
+    prune,
+)
 from shardhash.db import Cluster, Config
 from shardhash.db.operations import Operations
 from shardhash.errors import PreflightError, StalePlanError, UsageError
 
-SLOT_COUNT = 16
-OWNERS = {"s1": "0-7", "s2": "8-15"}
 UUIDS = [str(UUID(int=zlib.crc32(b"%d" % number) << 90 | number)) for number in range(20)]
 FOLDED = [
     "Foo",
@@ -66,38 +74,6 @@ SQLITE_KEYS = {
     "uuid16": ("BLOB", "uuid16", [UUID(text).bytes for text in UUIDS]),
     "date": ("TEXT", "date", ["1000-01-01", "2026-01-31", "9999-12-31"]),
 }
-
-
-def by_key(key_type="int", column="k", tables=("orders",), **rule):
-    rule = rule or {"slots": {"count": SLOT_COUNT, "owners": OWNERS}}
-    return {"by_key": {"key": {"column": column, "type": key_type}, "tables": list(tables), **rule}}
-
-
-def owner_by_zlib(key):
-    data = key if isinstance(key, bytes) else str(key).encode()
-    return "s1" if zlib.crc32(data) & (SLOT_COUNT - 1) < 8 else "s2"
-
-
-def make_shards(fleet, definition, shards=("s1", "s2")):
-    for shard in shards:
-        fleet.add(shard)
-        fleet.sql(shard, definition)
-
-
-def fill(fleet, rows, shards=("s1", "s2"), table="orders"):
-    holes = ", ".join(["%s"] * len(rows[0]))
-    for shard in shards:
-        for row in rows:
-            fleet.sql(shard, f"INSERT INTO {table} VALUES ({holes})", row)
-
-
-def prune(fleet, shard, mappings, **options):
-    with Cluster.open(str(fleet.write_config(mappings))) as cluster:
-        return cluster.operations.apply(cluster.operations.plan_prune(shard, **options))
-
-
-def ids(fleet, shard, table="orders"):
-    return [row[0] for row in fleet.sql(shard, f"SELECT id FROM {table} ORDER BY id")]
 
 
 def check_each_row_ends_on_its_owner(fleet, definition, key_type, keys, using):

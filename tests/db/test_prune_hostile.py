@@ -1,43 +1,12 @@
 """Prune against servers and tables that were set up to deceive it."""
 
-import zlib
-
 import pytest
 
+from pruning import FOREIGN, by_key, fill, ids, make_shards, owner_by_zlib, prune
 from servers import MySQLFleet
-from shardhash.db import Cluster, Config
+from shardhash.db import Config
 from shardhash.db.operations import Operations
 from shardhash.errors import DatabaseError, PreflightError, StoppedError
-
-FOREIGN = [number for number in range(100) if zlib.crc32(b"%d" % number) & 15 >= 8]
-
-
-def by_key(tables=("orders",), **rule):
-    rule = rule or {"slots": {"count": 16, "owners": {"s1": "0-7", "s2": "8-15"}}}
-    return {"by_key": {"key": {"column": "k", "type": "int"}, "tables": list(tables), **rule}}
-
-
-def make_shards(fleet, *statements):
-    for shard in ("s1", "s2"):
-        fleet.add(shard)
-        for statement in statements:
-            fleet.sql(shard, statement)
-
-
-def fill(fleet, rows, shards=("s1", "s2"), table="orders"):
-    holes = ", ".join(["%s"] * len(rows[0]))
-    for shard in shards:
-        for row in rows:
-            fleet.sql(shard, f"INSERT INTO {table} VALUES ({holes})", row)
-
-
-def prune(fleet, shard, mappings, **options):
-    with Cluster.open(str(fleet.write_config(mappings))) as cluster:
-        return cluster.operations.apply(cluster.operations.plan_prune(shard, **options))
-
-
-def ids(fleet, shard, table="orders"):
-    return [row[0] for row in fleet.sql(shard, f"SELECT id FROM {table} ORDER BY id")]
 
 
 @pytest.mark.parametrize("definition", ["VARCHAR(30000)", "VARBINARY(30000)"])
@@ -161,12 +130,11 @@ def test_a_server_that_quotes_and_pads_in_its_own_way_is_pruned_exactly(
     make_shards(fleet, "CREATE TABLE orders (id INT PRIMARY KEY, k CHAR(9), c VARBINARY(9))")
     keys = ["a\\", "it's", 'say "x"', "%s", "Foo", "foo", "plain", "x y"]
     fill(fleet, [(number, key, key.encode()) for number, key in enumerate(keys)])
-    mappings = by_key()
-    mappings["by_key"]["key"]["type"] = "str"
+    mappings = by_key("str")
 
     report = prune(fleet, "s1", mappings, using=using)
 
-    own = [number for number, key in enumerate(keys) if zlib.crc32(key.encode()) & 15 < 8]
+    own = [number for number, key in enumerate(keys) if owner_by_zlib(key) == "s1"]
     assert ids(fleet, "s1") == own
     assert report.kept == 0
 
@@ -184,12 +152,11 @@ def test_every_kind_of_sqlite_table_is_pruned(sqlite_fleet, using, options, jour
     keys = ["a\0b", "a\0c", "a", "\U0001f41f", "", *map(str, range(20))]
     rows = [(number, key, *[number] * 130) for number, key in enumerate(keys)]
     fill(sqlite_fleet, rows)
-    mappings = by_key()
-    mappings["by_key"]["key"]["type"] = "str"
+    mappings = by_key("str")
 
     report = prune(sqlite_fleet, "s1", mappings, using=using)
 
-    own = [number for number, key in enumerate(keys) if zlib.crc32(key.encode()) & 15 < 8]
+    own = [number for number, key in enumerate(keys) if owner_by_zlib(key) == "s1"]
     assert ids(sqlite_fleet, "s1") == own
     assert report.kept == 0
 
