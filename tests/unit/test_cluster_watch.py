@@ -10,7 +10,7 @@ from shardhash.db.cluster._watch import ConfigWatch
 from shardhash.db.config import Config
 from shardhash.db.operations import Operations
 from shardhash.db.plan import Plan
-from shardhash.errors import ConfigError, StaleMapError, StoreError, UsageError
+from shardhash.errors import ConfigError, StaleMapError, StalePlanError, StoreError, UsageError
 
 TEXT = """
 format: 1
@@ -157,6 +157,17 @@ def test_stale_reads_are_refused_where_asked(store):
 
     with Cluster(impatient, store=store, stale_reads="refuse") as cluster, refused:
         cluster.connection("by_store", 42, read_only=True)
+
+
+def test_operations_on_an_old_map_refuse_the_plan_of_a_new_one(store):
+    store.config = NEW
+    plan = Plan(
+        operation="prune", shard="s1", mapping="by_store", config_version="2", proof=True,
+        batch_rows=1, steps=(),
+    )  # fmt: skip
+
+    with Operations(OLD, store=store) as operations, pytest.raises(StalePlanError):
+        operations.apply(plan)
 
 
 def test_operations_refuse_to_start_without_the_store(store):

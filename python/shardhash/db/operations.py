@@ -136,14 +136,16 @@ class Operations:
         )
 
     def _check_version(self, plan: Plan) -> None:
-        """Refuse a plan for another configuration than the store has now."""
-        present = self._store.version() if self._store else self._config.version
-        if plan.config_version != present:
-            raise StalePlanError(
-                f"the plan was made for configuration {plan.config_version[:12]}, the present one "
-                f"is {present[:12]}",
-                next_step="make the plan again",
-            )
+        """Refuse a plan for another configuration than these operations or the store have."""
+        own = self._config.version
+        present = self._store.version() if self._store else own
+        for version in (own, present):
+            if plan.config_version != version:
+                raise StalePlanError(
+                    f"the plan was made for configuration {plan.config_version[:12]}, the present "
+                    f"one is {version[:12]}",
+                    next_step="load the configuration anew, and make the plan again",
+                )
 
     def _router(self, shard: str, mapping: str | None) -> KeyRouter:
         if mapping is None:
