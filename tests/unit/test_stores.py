@@ -471,3 +471,8 @@ def test_an_author_is_the_user_and_the_machine(tmp_path: Path, monkeypatch: pyte
     store.save(TEXT, expect=None)
 
     assert store.history()[0].author == f"ada@{os.uname().nodename}"
+
+
+def test_a_file_that_never_ends_is_refused():
+    with FileStore("/dev/zero") as store, pytest.raises(ConfigError, match="characters; at most"):
+        store.load()

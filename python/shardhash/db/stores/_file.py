@@ -17,6 +17,7 @@ from shardhash.errors import ConfigConflictError, ConfigError, Problem, StoreErr
 
 __all__ = ["FileStore"]
 
+_MAX_BYTES = 32 * 1024 * 1024  # beyond what any valid text has; a device never ends
 _NEW_FILE_MODE = 0o600
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -173,7 +174,7 @@ class FileStore:
     def _read_if_there(self) -> tuple[bytes | None, int]:
         try:
             with self._target.open("rb") as file:
-                return file.read(), stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+                return file.read(_MAX_BYTES), stat.S_IMODE(os.fstat(file.fileno()).st_mode)
         except FileNotFoundError:
             return None, _NEW_FILE_MODE
         except OSError as error:
