@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[1] / "python" / "shardhash"
 PURE = [
     *("_version", "errors", "_types", "_core"),
     *("_names", "keys", "hashing", "ranges", "slots", "ring", "interop"),
-    *("db.topology", "db.schema", "db.sql", "db.reduce", "db.mapping", "db.config", "db.plan"),
+    *("db.topology", "db.schema", "db.sql", "db.tasks", "db.reduce", "db.mapping", "db.config"),
+    "db.plan",
     *("db.columns", "db.planning"),
 ]
 USERS = ["testing", "adapters", "demo", "report", "cli"]
@@ -32,7 +33,7 @@ EFFECTS = [
         "db.ids",
         "db.repo",
     ),
-    *("db.query", "db.operations", "db.cluster"),
+    *("db.workers", "db.query", "db.operations", "db.cluster", "db.broadcast"),
     *USERS,
 ]
 ORDER = [*PURE, *EFFECTS]

@@ -12,13 +12,16 @@
     │   ├── ConfigConflictError       somebody else saved the configuration first
     │   ├── LeaseHeldError            another process is at work there
     │   ├── PreflightError            schema, data or privileges do not allow the operation
+    │   ├── QueryRefusedError         shards cannot answer it as one database would
     │   ├── StaleMapError             the map was not confirmed for too long to read by it
     │   └── StalePlanError            the plan was made for another configuration or schema
     ├── StoreError                 1  the configuration's file or store cannot be read or written
     ├── DatabaseError              1  a server or file answered with an error
     │   ├── ServerUnreachableError    no connection
     │   ├── AccessDeniedError         wrong user, password or missing privilege
+    │   ├── DeadlineError             the server ended a statement that took too long
     │   └── TransientError            deadlock, lock wait or lost connection after all retries
+    ├── MemoryCapError             1  a query would need more memory than it may have
     ├── StoppedError               4  stopped half way; running it again goes on
     │   └── LeaseLostError            another process has taken the work over
     └── MismatchError              5  data is not where or what it should be
@@ -36,14 +39,17 @@ __all__ = [
     "ConfigConflictError",
     "ConfigError",
     "DatabaseError",
+    "DeadlineError",
     "KeyTypeError",
     "LeaseHeldError",
     "LeaseLostError",
+    "MemoryCapError",
     "MismatchError",
     "MissingExtraError",
     "PlacementError",
     "PreflightError",
     "Problem",
+    "QueryRefusedError",
     "RefusedError",
     "ServerUnreachableError",
     "ShardhashError",
@@ -155,6 +161,12 @@ class PreflightError(RefusedError):
     code = "preflight"
 
 
+class QueryRefusedError(RefusedError):
+    """The shards cannot be shown to answer as one database would; ``next_step`` is the rewrite."""
+
+    code = "query_refused"
+
+
 class StaleMapError(RefusedError):
     """The store did not confirm the map for longer than its ``map_max_age_s``."""
 
@@ -195,6 +207,18 @@ class TransientError(DatabaseError):
     """A deadlock, a lock wait or a lost connection that remained after all retries."""
 
     code = "transient"
+
+
+class DeadlineError(DatabaseError):
+    """The server ended a statement at its deadline."""
+
+    code = "deadline"
+
+
+class MemoryCapError(ShardhashError):
+    """Reducing a query's answers would take more memory than it may have; the query ended."""
+
+    code = "memory_cap"
 
 
 class StoppedError(ShardhashError):

@@ -1,0 +1,80 @@
+"""How a query will be run, as text for a person and as JSON."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+__all__ = ["Explanation", "ShardStatement"]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardStatement:
+    """What one shard is asked: SQL in the driver's placeholders; values are never shown."""
+
+    shard: str
+    sql: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Which shards a statement goes to and why, what each is asked, and what is made of it.
+
+    Attributes:
+        kind: ``"one shard"``, ``"merge"`` (rows as they are), ``"reduce"`` (partials) or
+            ``"write"``.
+        mapping: the mapping that decides; empty where only global tables are asked.
+        statements: in the order of the configuration, one for each shard that is asked.
+        shard_count: how many shards the mapping has.
+        reasons: why these shards.
+        reduce: what is done with the answers, step by step.
+        warnings: what is allowed and may surprise.
+    """
+
+    kind: str
+    mapping: str
+    statements: tuple[ShardStatement, ...]
+    shard_count: int
+    reasons: tuple[str, ...] = ()
+    reduce: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def shards(self) -> tuple[str, ...]:
+        """Return the names of the shards that are asked."""
+        return tuple(statement.shard for statement in self.statements)
+
+    def to_json(self) -> dict[str, object]:
+        """Return the explanation as a JSON object."""
+        return {
+            "kind": self.kind,
+            "mapping": self.mapping,
+            "shards": list(self.shards),
+            "shard_count": self.shard_count,
+            "reasons": list(self.reasons),
+            "statements": [{"shard": each.shard, "sql": each.sql} for each in self.statements],
+            "reduce": list(self.reduce),
+            "warnings": list(self.warnings),
+        }
+
+    def to_text(self) -> str:
+        """Return the explanation as lines for a person; shards asked the same stand together."""
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        named = ", ".join(self.shards)
+        of = f" of mapping {self.mapping}" if self.mapping else ""
+        yield f"shards    {len(self.statements)} of {self.shard_count}{of}: {named}"
+        yield from _block("because", self.reasons)
+        shards_of: dict[str, list[str]] = {}
+        for statement in self.statements:
+            shards_of.setdefault(statement.sql, []).append(statement.shard)
+        for sql, shards in shards_of.items():
+            yield from _block("asked", [sql if len(shards_of) == 1 else f"{', '.join(shards)}:"])
+            if len(shards_of) > 1:
+                yield f"            {sql}"
+        yield from _block("then", self.reduce or ["the rows as they come"])
+        yield from _block("warning", self.warnings)
+
+
+def _block(label: str, lines: tuple[str, ...] | list[str]) -> Iterator[str]:
+    for number, line in enumerate(lines):
+        yield f"{label if not number else '':<10}{line}"
