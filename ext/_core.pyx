@@ -30,7 +30,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
 from arrow_abi cimport ArrowArray, ArrowArrayStream, ArrowSchema
-from cpython_keys cimport shpy_span, shpy_spans
+from cpython_keys cimport SHPY_BLOCK, shpy_span, shpy_spans
 from shardhash cimport *
 
 from shardhash.errors import KeyTypeError, PlacementError

@@ -26,7 +26,7 @@ cdef class _Batch:
 cdef class _SequenceBatch(_Batch):
     """Keys in a list or tuple, whose types may mix.
 
-    C holds borrowed pointers into up to SH_BLOCK keys at a time, and only while no Python code
+    C holds borrowed pointers into up to SHPY_BLOCK keys at a time, and only while no Python code
     can run. Before the first key whose reading may run some, the list's items are copied to a
     tuple, which is what is read from then on; whether they still are the list's is seen at the
     end.
@@ -48,7 +48,7 @@ cdef class _SequenceBatch(_Batch):
 
     cdef int apply(self, const sh_rule *rule, uint8_t *out) except -1:
         cdef sh_texts texts
-        cdef sh_span spans[SH_BLOCK]
+        cdef sh_span spans[SHPY_BLOCK]
         cdef PyObject **items
         cdef Py_ssize_t start = 0, size
         self.check_unchanged()
@@ -57,7 +57,7 @@ cdef class _SequenceBatch(_Batch):
             size = shpy_spans(items + start, self.count - start, &texts, spans)
             sh_spans_apply(rule, spans, <size_t>size, out + <size_t>start * rule.item_size)
             start += size
-            if size < SH_BLOCK and start < self.count:
+            if size < SHPY_BLOCK and start < self.count:
                 self.settle()
                 key = self.copied[start]
                 self.apply_one(rule, key, start, out + <size_t>start * rule.item_size)

@@ -32,6 +32,21 @@ static const uint32_t CRC32[8][256] = {
 static const uint16_t CRC16[256] =
     SH_XOR_TABLE(0x9188u, 0x48C4u, 0x2462u, 0x1231u, 0x8108u, 0x4084u, 0x2042u, 0x1021u);
 
+/* The last 0 to 3 bytes, in one step instead of one for each byte. */
+static inline uint32_t crc32_tail(uint32_t crc, const uint8_t *p, size_t size) {
+    switch (size) {
+    case 3:
+        return crc >> 24 ^ CRC32[2][(crc ^ p[0]) & 0xFF] ^ CRC32[1][(crc >> 8 ^ p[1]) & 0xFF] ^
+               CRC32[0][(crc >> 16 ^ p[2]) & 0xFF];
+    case 2:
+        return crc >> 16 ^ CRC32[1][(crc ^ p[0]) & 0xFF] ^ CRC32[0][(crc >> 8 ^ p[1]) & 0xFF];
+    case 1:
+        return crc >> 8 ^ CRC32[0][(crc ^ p[0]) & 0xFF];
+    default:
+        return crc;
+    }
+}
+
 static inline uint32_t crc32(const uint8_t *p, size_t size) {
     uint32_t crc = 0xFFFFFFFFu;
     for (; size >= 8; p += 8, size -= 8) {
@@ -48,10 +63,7 @@ static inline uint32_t crc32(const uint8_t *p, size_t size) {
         p += 4;
         size -= 4;
     }
-    for (; size > 0; p++, size--) {
-        crc = crc >> 8 ^ CRC32[0][(crc ^ *p) & 0xFF];
-    }
-    return ~crc;
+    return ~crc32_tail(crc, p, size);
 }
 
 static inline uint16_t crc16(const uint8_t *p, size_t size) {

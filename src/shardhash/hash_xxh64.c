@@ -16,19 +16,15 @@ static inline uint64_t merge(uint64_t accumulator, uint64_t value) {
     return (accumulator ^ round64(0, value)) * P1 + P4;
 }
 
-/* Steps 1 to 3 for 32 bytes and more: consume whole stripes of 32. */
-static uint64_t stripes(const uint8_t **data, size_t *size, uint64_t seed) {
+/* Steps 1 to 3 for 32 bytes and more: consume the whole stripes of 32. */
+static uint64_t stripes(const uint8_t *p, size_t size, uint64_t seed) {
     uint64_t a = seed + P1 + P2, b = seed + P2, c = seed, d = seed - P1;
-    const uint8_t *p = *data;
-    size_t left = *size;
-    for (; left >= 32; p += 32, left -= 32) {
+    for (const uint8_t *end = p + (size & ~(size_t)31); p < end; p += 32) {
         a = round64(a, sh_load64(p));
         b = round64(b, sh_load64(p + 8));
         c = round64(c, sh_load64(p + 16));
         d = round64(d, sh_load64(p + 24));
     }
-    *data = p;
-    *size = left;
     uint64_t h = sh_rotl64(a, 1) + sh_rotl64(b, 7) + sh_rotl64(c, 12) + sh_rotl64(d, 18);
     return merge(merge(merge(merge(h, a), b), c), d);
 }
@@ -40,8 +36,13 @@ static inline uint64_t avalanche(uint64_t h) {
 }
 
 static inline uint64_t xxh64(const uint8_t *p, size_t size, uint64_t seed) {
+    uint64_t h = seed + P5;
     size_t left = size;
-    uint64_t h = size >= 32 ? stripes(&p, &left, seed) : seed + P5;
+    if (size >= 32) {
+        h = stripes(p, size, seed);
+        left = size & 31;
+        p += size - left;
+    }
     h += size;
     for (; left >= 8; p += 8, left -= 8) {
         h = sh_rotl64(h ^ round64(0, sh_load64(p)), 27) * P1 + P4;

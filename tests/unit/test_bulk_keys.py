@@ -41,7 +41,7 @@ def test_types_may_mix_in_a_list_of_several_blocks() -> None:
     expect(tuple(keys), keys)
 
 
-@pytest.mark.parametrize("count", [0, 1, 255, 256, 257, 512, 1000])
+@pytest.mark.parametrize("count", [0, 1, 31, 32, 33, 255, 256, 257, 512, 1000])
 def test_a_slow_key_may_stand_anywhere(count: int) -> None:
     for place in {0, count // 2, count - 1} & set(range(count)):
         keys: list[Any] = [f"key {i}" for i in range(count)]
