@@ -40,7 +40,7 @@ cdef class _PointArray:
         self.owners = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(room + 1) * 2)
 
     @staticmethod
-    cdef _PointArray of_nodes(_NodeArray nodes):
+    cdef _PointArray of_nodes(sh_points_rule rule, _NodeArray nodes):
         """Return the points of nodes that are in the order of their names."""
         cdef _PointArray made = _PointArray(nodes.point_count)
         cdef bytes scratch = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>nodes.point_count * 16)
@@ -50,7 +50,7 @@ cdef class _PointArray:
         cdef uint32_t *points_ptr = made.points_ptr()
         cdef uint16_t *owners_ptr = made.owners_ptr()
         with nogil:
-            sh_ring_build(nodes_ptr, node_count, scratch_ptr, points_ptr, owners_ptr)
+            sh_ring_build(rule, nodes_ptr, node_count, scratch_ptr, points_ptr, owners_ptr)
         made.count = <uint32_t>nodes.point_count
         return made
 

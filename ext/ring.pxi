@@ -1,6 +1,11 @@
 # The base of HashRing.
 
-cdef dict RING_HASHES = {"xxh64": (SH_HASH_XXH64, 32)}
+# Of each scheme: where the points are, the hash of a key, and its bits below the position.
+cdef dict RING_SCHEMES = {
+    "xxh64": (SH_POINTS_XXH64, SH_HASH_XXH64, 32),
+    "ketama": (SH_POINTS_KETAMA, SH_HASH_MD5_KETAMA, 0),
+    "ketama-twemproxy": (SH_POINTS_KETAMA, SH_HASH_FNV_TWEMPROXY, 0),
+}
 
 
 cdef class Ring:
@@ -10,6 +15,8 @@ cdef class Ring:
     """
 
     cdef sh_ring ring
+    cdef sh_points_rule points_rule
+    cdef uint32_t placed_count  # nodes that have a point
     cdef _PointArray points
     cdef bytes index  # uint32[sh_ring_index_size(point_count)]
     cdef readonly tuple nodes
@@ -27,9 +34,10 @@ cdef class Ring:
         Args:
             nodes: tuple of unique names, exact str of valid UTF-8.
             weights: tuple of float, kept for the configuration.
-            counts: tuple of int, the points of each node, at least 1, 2**31 in sum.
+            counts: tuple of int, the points of each node, 2**31 in sum, at least 1 in sum; for
+                ketama multiples of 4, for others at least 1 each.
             points_per_weight: kept for the configuration.
-            scheme: ``xxh64``.
+            scheme: a key of RING_SCHEMES.
             base: a ring of the same scheme whose points of nodes with equal name and count are
                 taken over, instead of being made and sorted again.
 
@@ -37,6 +45,9 @@ cdef class Ring:
             RuntimeError: the ring is built already.
         """
         cdef _PointArray points
+        if self.nodes is not None:
+            raise RuntimeError("a ring is immutable: make a new one")
+        self.points_rule, hash, hash_shift = RING_SCHEMES[scheme]
         if base is None:
             points = self.fresh_points(nodes, counts)
         else:
@@ -45,8 +56,7 @@ cdef class Ring:
         index_size = sh_ring_index_size(points.count)
         cdef bytes index = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>index_size * 4)
         sh_ring_index(points.points_ptr(), points.count, <uint32_t *>PyBytes_AS_STRING(index))
-        if self.nodes is not None:
-            raise RuntimeError("a ring is immutable: make a new one")
+        self.placed_count = <uint32_t>(len(counts) - counts.count(0))
         self._weights = weights
         self._counts = counts
         self._points_per_weight = points_per_weight
@@ -57,13 +67,15 @@ cdef class Ring:
         self.ring.owners = points.owners_ptr()
         self.ring.index = <const uint32_t *>PyBytes_AS_STRING(index)
         self.ring.index_shift = sh_ring_index_shift(points.count)
-        self.ring.hash, self.ring.hash_shift = RING_HASHES[scheme]
+        self.ring.hash, self.ring.hash_shift = hash, hash_shift
         self.ring.node_count = <uint32_t>PyTuple_GET_SIZE(nodes)
         self.ring.point_count = points.count
         self.nodes = nodes
 
     cdef _PointArray fresh_points(self, tuple nodes, tuple counts):
-        return _PointArray.of_nodes(_NodeArray(nodes, counts, in_name_order(nodes)))
+        return _PointArray.of_nodes(
+            self.points_rule, _NodeArray(nodes, counts, in_name_order(nodes))
+        )
 
     cdef _PointArray merged_points(self, tuple nodes, tuple counts, Ring base):
         """Return the base's points without the nodes that go and with those that come."""
@@ -79,7 +91,7 @@ cdef class Ring:
             else:
                 renumbered_ptr[old] = SH_NODE_GONE
         new = [numbers[name] for name in sorted(numbers)]
-        added = _PointArray.of_nodes(_NodeArray(nodes, counts, new))
+        added = _PointArray.of_nodes(self.points_rule, _NodeArray(nodes, counts, new))
         return merge_points(base.points, renumbered, added, nodes, sum(counts))
 
     @property
@@ -137,7 +149,8 @@ cdef class Ring:
         """Return the first `n` distinct nodes from a key on, in ring order. Stable since 0.1.
 
         Args:
-            n: from 1 to the number of nodes.
+            n: from 1 to the number of nodes that have a point: all, but with ketama those whose
+                weight is not too small for one.
 
         Raises:
             KeyTypeError: the value has no key bytes.
@@ -165,10 +178,10 @@ cdef class Ring:
             wanted = -1
         except TypeError as error:
             raise PlacementError(f"n is {type(n).__name__}: it must be an int") from error
-        if not 1 <= wanted <= self.ring.node_count:
+        if not 1 <= wanted <= self.placed_count:
             raise PlacementError(
                 f"{n!r:.40} distinct nodes were asked for, and the ring has "
-                f"{self.ring.node_count}: ask for 1 to that many"
+                f"{self.placed_count} with a point: ask for 1 to that many"
             )
         return wanted
 

@@ -27,6 +27,7 @@ cdef extern from "shardhash.h" nogil:
         SH_HASH_XXH64
         SH_HASH_MURMUR2
         SH_HASH_MD5_KETAMA
+        SH_HASH_FNV_TWEMPROXY
 
     uint64_t sh_hash_span(sh_hash hash, uint64_t seed, sh_span key) noexcept
 
@@ -102,8 +103,12 @@ cdef extern from "shardhash.h" nogil:
 
     uint32_t sh_ring_index_shift(uint32_t point_count) noexcept
     size_t sh_ring_index_size(uint32_t point_count) noexcept
-    void sh_ring_build(const sh_node *nodes, size_t node_count, uint64_t *scratch,
-                       uint32_t *points, uint16_t *owners) noexcept
+    ctypedef enum sh_points_rule:
+        SH_POINTS_XXH64
+        SH_POINTS_KETAMA
+
+    void sh_ring_build(sh_points_rule rule, const sh_node *nodes, size_t node_count,
+                       uint64_t *scratch, uint32_t *points, uint16_t *owners) noexcept
     void sh_ring_index(const uint32_t *points, uint32_t point_count, uint32_t *index) noexcept
     uint32_t sh_ring_merge(const sh_points *kept, const uint16_t *renumbered,
                            const sh_points *added, const sh_span *names, uint32_t *points,

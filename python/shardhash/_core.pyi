@@ -34,14 +34,14 @@ class Ring:
     @property
     def _counts(self) -> tuple[int, ...]: ...
     @property
-    def _points_per_weight(self) -> float: ...
+    def _points_per_weight(self) -> float | None: ...
     def _build(
         self,
         nodes: tuple[str, ...],
         weights: tuple[float, ...],
         counts: tuple[int, ...],
         *,
-        points_per_weight: float,
+        points_per_weight: float | None,
         scheme: str,
         base: Ring | None = None,
     ) -> None: ...

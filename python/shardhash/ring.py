@@ -9,13 +9,17 @@
     >>> {move.target for move in ring.moves_to(grown)}
     {'c'}
 
+Rings of others: `scheme="ketama"` places as libketama does, `"ketama-twemproxy"` as twemproxy.
+
 Everything here is an immutable value and pure: no file, no network, no clock.
 """
 
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import fsum, inf
 from struct import pack
 from types import MappingProxyType
 from typing import NamedTuple, overload
@@ -30,7 +34,9 @@ __all__ = ["HashRing", "RingMove", "RingMoves"]
 _POSITIONS = 2**32
 _MAX_NODES = 65_535
 _MAX_POINTS = 2**31
-_SCHEMES = ("xxh64",)
+_MIN_FLOAT32 = 2.0**-126
+_POINTS_PER_WEIGHT = 160.0
+"""The default, which only being this very object tells from a number that was given."""
 
 
 class RingMove(NamedTuple):
@@ -85,7 +91,7 @@ class HashRing(Ring):
         self,
         nodes: Iterable[str] | Mapping[str, float],
         *,
-        points_per_weight: float = 160,
+        points_per_weight: float = _POINTS_PER_WEIGHT,
         scheme: str = "xxh64",
     ) -> None:
         """Make a ring of nodes.
@@ -94,31 +100,56 @@ class HashRing(Ring):
             nodes: unique names, each with weight 1.0, or a mapping from name to weight; weights
                 are finite and greater than 0. No node is legal; such a ring looks nothing up.
             points_per_weight: a node gets ``max(1, floor(weight * points_per_weight + 0.5))``
-                points. More points spread keys more evenly and take more memory.
-            scheme: ``xxh64``: point k of a node is the high half of XXH64(name, seed k), and a
-                key's position that of XXH64(key bytes, seed 0). Stable since 0.1.
+                points. More points spread keys more evenly and take more memory. Only for xxh64.
+            scheme: stable since 0.1 each; the rules are in docs/reference/bytes.md.
+                ``xxh64``: point k of a node is the high half of XXH64(name, seed k), and a key's
+                position that of XXH64(key bytes, seed 0).
+                ``ketama``: as libketama places, bit for bit: about 160 points a node, which
+                depend on its part of all weights, so a node that is added may move keys between
+                others; a weight far below the average gets no point, and no key.
+                ``ketama-twemproxy``: as twemproxy's default (``distribution: ketama``, ``hash:
+                fnv1a_64``); a name is what twemproxy hashes, ``host`` for port 11211,
+                ``host:port`` for others, or the name that its configuration gives.
 
         Raises:
-            PlacementError: a bad name, weight or scheme; more than 65,535 nodes or 2**31 points.
+            PlacementError: a bad name, weight or scheme; more than 65,535 nodes or 2**31 points;
+                points_per_weight with a ketama scheme.
 
         Complexity: linear in the number of points.
+
+        Source: libketama/ketama.c of github.com/RJ/ketama; src/hashkit/nc_ketama.c and nc_fnv.c
+        of github.com/twitter/twemproxy.
         """
-        if scheme not in _SCHEMES:
+        if scheme not in ("xxh64", *_KETAMA_COUNTS):
+            schemes = quoted(("xxh64", *_KETAMA_COUNTS))
+            raise PlacementError(f"unknown ring scheme {scheme!r}: the schemes are {schemes}")
+        factor = None
+        if scheme == "xxh64":
+            factor = checked_positive(points_per_weight, "points_per_weight")
+        elif points_per_weight is not _POINTS_PER_WEIGHT:
             raise PlacementError(
-                f"unknown ring scheme {scheme!r}: the schemes are {quoted(_SCHEMES)}"
+                f"points_per_weight was given with scheme {scheme!r}, which has a number of "
+                "points of its own: leave it out, or take scheme 'xxh64'"
             )
-        factor = checked_positive(points_per_weight, "points_per_weight")
         self._build_of(_weights_of(nodes), factor, scheme)
 
     def _build_of(
-        self, weights: Mapping[str, float], factor: float, scheme: str, base: Ring | None = None
+        self,
+        weights: Mapping[str, float],
+        factor: float | None,
+        scheme: str,
+        base: Ring | None = None,
     ) -> None:
         if len(weights) > _MAX_NODES:
             raise PlacementError(f"{len(weights)} nodes given: a ring takes at most {_MAX_NODES}")
+        if factor is None:
+            counts = _ketama_counts(weights, _KETAMA_COUNTS[scheme])
+        else:
+            counts = _point_counts(weights, factor)
         self._build(
             tuple(weights),
             tuple(weights.values()),
-            _point_counts(weights, factor),
+            counts,
             points_per_weight=factor,
             scheme=scheme,
             base=base,
@@ -137,7 +168,8 @@ class HashRing(Ring):
     ) -> "HashRing":
         """Return a ring with nodes added and removed; the others keep their points and order.
 
-        Keys move only to nodes that come or grow and from nodes that go or shrink.
+        Keys move only to nodes that come or grow and from nodes that go or shrink. With a ketama
+        scheme others may grow or shrink by it, and exchange keys.
 
         Args:
             add: names or a mapping from name to weight; they become the last nodes. A name that
@@ -225,7 +257,9 @@ class HashRing(Ring):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle the configuration; loading builds the points anew."""
-        make = partial(type(self), points_per_weight=self._points_per_weight, scheme=self.scheme)
+        make = partial(type(self), scheme=self.scheme)
+        if self._points_per_weight is not None:
+            make = partial(make, points_per_weight=self._points_per_weight)
         return make, (dict(self.weights),)
 
     def __repr__(self) -> str:
@@ -263,3 +297,44 @@ def _point_counts(weights: Mapping[str, float], factor: float) -> tuple[int, ...
         f"the weights ask for more than {_MAX_POINTS} points: make weights or "
         "points_per_weight smaller"
     )
+
+
+def _libketama_products(parts: Iterable[float], node_count: float) -> "array[float]":
+    """Return the MD5s of each part, not yet rounded down: float32, as all arithmetic that counts.
+
+    The products are exact in doubles; C rounds one to float32 when it calls floorf.
+    """
+    return array("f", [part * 40.0 * node_count for part in parts])
+
+
+def _twemproxy_products(parts: Iterable[float], node_count: float) -> "array[float]":
+    """Return the MD5s of each part, not yet rounded down: float32 after every step."""
+    quarters = [part / 4 for part in array("f", [part * 160.0 for part in parts])]
+    products = array("f", [quarter * node_count for quarter in quarters])
+    return array("f", [product + 1e-10 for product in products])
+
+
+_KETAMA_COUNTS: Mapping[str, Callable[[Iterable[float], float], "array[float]"]] = MappingProxyType(
+    {"ketama": _libketama_products, "ketama-twemproxy": _twemproxy_products}
+)
+"""How each ketama scheme counts the MD5s of a node, of four points each."""
+
+
+def _ketama_counts(
+    weights: Mapping[str, float],
+    products: Callable[[Iterable[float], float], "array[float]"],
+) -> tuple[int, ...]:
+    if not weights:
+        return ()
+    try:
+        exact = fsum(weights.values())  # rounded once, whatever the order of the nodes
+    except OverflowError:
+        exact = inf
+    total = array("f", [exact])[0]
+    if not _MIN_FLOAT32 <= total < inf:
+        raise PlacementError(
+            f"the weights sum to {exact}: ketama computes in float32, which takes 1.2e-38 to "
+            "3.4e38; scale the weights"
+        )
+    parts = array("f", [weight / total for weight in array("f", weights.values())])
+    return tuple([4 * int(product) for product in products(parts, float(len(weights)))])

@@ -46,26 +46,37 @@ static void transform(uint32_t state[4], const uint8_t *block) {
     state[3] += d;
 }
 
-void sh_md5(const uint8_t *data, size_t size, uint32_t words[4]) {
-    words[0] = 0x67452301u;
-    words[1] = 0xEFCDAB89u;
-    words[2] = 0x98BADCFEu;
-    words[3] = 0x10325476u;
-    size_t left = size;
-    for (; left >= 64; data += 64, left -= 64) {
-        transform(words, data);
-    }
+void sh_md5_start(uint32_t state[4]) {
+    state[0] = 0x67452301u;
+    state[1] = 0xEFCDAB89u;
+    state[2] = 0x98BADCFEu;
+    state[3] = 0x10325476u;
+}
 
+size_t sh_md5_blocks(uint32_t state[4], const uint8_t *data, size_t size) {
+    size_t done = 0;
+    for (; size - done >= 64; done += 64) {
+        transform(state, data + done);
+    }
+    return done;
+}
+
+void sh_md5_end(uint32_t state[4], const uint8_t *rest, size_t size, uint64_t total) {
+    size_t done = sh_md5_blocks(state, rest, size);
+    size_t left = size - done;
     uint8_t tail[128] = {0};
     if (left > 0) {
-        memcpy(tail, data, left);
+        memcpy(tail, rest + done, left);
     }
     tail[left] = 0x80;
     size_t tail_size = left < 56 ? 64 : 128;
-    sh_store64(tail + tail_size - 8, (uint64_t)size * 8);
-    for (size_t i = 0; i < tail_size; i += 64) {
-        transform(words, tail + i);
-    }
+    sh_store64(tail + tail_size - 8, total * 8);
+    sh_md5_blocks(state, tail, tail_size);
+}
+
+void sh_md5(const uint8_t *data, size_t size, uint32_t words[4]) {
+    sh_md5_start(words);
+    sh_md5_end(words, data, size, size);
 }
 
 void sh_md5_ketama_spans(const sh_span *keys, size_t count, uint64_t *hashes) {

@@ -56,5 +56,12 @@ void sh_crc16_spans(const sh_span *keys, size_t count, uint64_t *hashes);
 void sh_xxh64_spans(const sh_span *keys, size_t count, uint64_t seed, uint64_t *hashes);
 void sh_murmur2_spans(const sh_span *keys, size_t count, uint64_t *hashes);
 void sh_md5_ketama_spans(const sh_span *keys, size_t count, uint64_t *hashes);
+void sh_fnv_twemproxy_spans(const sh_span *keys, size_t count, uint64_t *hashes);
+
+/* MD5 in steps: start; whole blocks of 64 bytes, whose size is returned; then the rest of any
+ * size, with which `total` bytes were hashed in all. `state` is the digest at the end. */
+void sh_md5_start(uint32_t state[4]);
+size_t sh_md5_blocks(uint32_t state[4], const uint8_t *data, size_t size);
+void sh_md5_end(uint32_t state[4], const uint8_t *rest, size_t size, uint64_t total);
 
 #endif

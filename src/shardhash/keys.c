@@ -155,6 +155,9 @@ uint64_t sh_hash_span(sh_hash hash, uint64_t seed, sh_span key) {
         return sh_xxh64(key.data, key.size, seed);
     case SH_HASH_MURMUR2:
         return sh_murmur2(key.data, key.size);
+    case SH_HASH_FNV_TWEMPROXY:
+        sh_fnv_twemproxy_spans(&key, 1, &value);
+        return value;
     case SH_HASH_MD5_KETAMA:
         break;
     }
@@ -179,6 +182,9 @@ void sh_hash_spans(sh_hash hash, uint64_t seed, const sh_span *keys, size_t coun
         break;
     case SH_HASH_MD5_KETAMA:
         sh_md5_ketama_spans(keys, count, hashes);
+        break;
+    case SH_HASH_FNV_TWEMPROXY:
+        sh_fnv_twemproxy_spans(keys, count, hashes);
         break;
     }
 }
@@ -213,6 +219,7 @@ sh_rule sh_rule_hash(sh_hash hash, uint64_t seed) {
     case SH_HASH_CRC32:
     case SH_HASH_MURMUR2:
     case SH_HASH_MD5_KETAMA:
+    case SH_HASH_FNV_TWEMPROXY:
         break;
     }
     return (sh_rule){hash, seed, finish_u32, NULL, sizeof(uint32_t)};

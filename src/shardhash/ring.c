@@ -20,14 +20,43 @@ static inline uint64_t packed(uint32_t position, uint16_t owner) {
     return (uint64_t)position << 16 | owner;
 }
 
-static size_t write_points(const sh_node *nodes, size_t node_count, uint64_t *out) {
+static void write_xxh64_points(const sh_node *node, uint64_t *out) {
+    for (uint32_t k = 0; k < node->point_count; k++) {
+        uint64_t hash = sh_xxh64(node->name.data, node->name.size, k);
+        out[k] = packed((uint32_t)(hash >> 32), node->owner);
+    }
+}
+
+static void write_ketama_points(const sh_node *node, uint64_t *out) {
+    uint32_t head[4];
+    sh_md5_start(head);
+    size_t done = sh_md5_blocks(head, node->name.data, node->name.size);
+    uint8_t rest[64 + SH_DECIMAL_SIZE];
+    size_t dash = node->name.size - done;
+    if (dash > 0) {
+        memcpy(rest, node->name.data + done, dash);
+    }
+    rest[dash] = '-';
+    for (uint32_t k = 0; k < node->point_count; k += 4) {
+        uint32_t words[4] = {head[0], head[1], head[2], head[3]};
+        size_t size = dash + 1 + sh_decimal_u64(k / 4, rest + dash + 1);
+        sh_md5_end(words, rest, size, done + size);
+        for (size_t i = 0; i < 4; i++) {
+            out[k + i] = packed(words[i], node->owner);
+        }
+    }
+}
+
+static size_t write_points(sh_points_rule rule, const sh_node *nodes, size_t node_count,
+                           uint64_t *out) {
     size_t n = 0;
     for (size_t i = 0; i < node_count; i++) {
-        const sh_node *node = &nodes[i];
-        for (uint32_t k = 0; k < node->point_count; k++) {
-            uint64_t hash = sh_xxh64(node->name.data, node->name.size, k);
-            out[n++] = packed((uint32_t)(hash >> 32), node->owner);
+        if (rule == SH_POINTS_KETAMA) {
+            write_ketama_points(&nodes[i], out + n);
+        } else {
+            write_xxh64_points(&nodes[i], out + n);
         }
+        n += nodes[i].point_count;
     }
     return n;
 }
@@ -58,9 +87,9 @@ static uint32_t end_points(uint32_t *points, uint16_t *owners, size_t n) {
     return (uint32_t)n;
 }
 
-void sh_ring_build(const sh_node *nodes, size_t node_count, uint64_t *scratch, uint32_t *points,
-                   uint16_t *owners) {
-    size_t n = write_points(nodes, node_count, scratch);
+void sh_ring_build(sh_points_rule rule, const sh_node *nodes, size_t node_count,
+                   uint64_t *scratch, uint32_t *points, uint16_t *owners) {
+    size_t n = write_points(rule, nodes, node_count, scratch);
     uint64_t *other = scratch + n;
     radix_pass(scratch, n, 16, other);
     radix_pass(other, n, 16 + RADIX_BITS, scratch);

@@ -71,7 +71,9 @@ typedef enum sh_hash {
     SH_HASH_CRC16,
     SH_HASH_XXH64, /* the only one that uses a seed */
     SH_HASH_MURMUR2,
-    SH_HASH_MD5_KETAMA /* the first word of MD5, as ketama takes it */
+    SH_HASH_MD5_KETAMA,   /* the first word of MD5, as ketama takes it */
+    SH_HASH_FNV_TWEMPROXY /* FNV-1a 64 cut to 32 bits, bytes signed: twemproxy's fnv1a_64.
+                             Source: src/hashkit/nc_fnv.c of github.com/twitter/twemproxy */
 } sh_hash;
 
 /* Return the hash of one key, zero-extended to 64 bits. */
@@ -185,7 +187,7 @@ typedef struct sh_ring {
 /* A node to put on a ring. */
 typedef struct sh_node {
     sh_span name;         /* UTF-8 */
-    uint32_t point_count; /* at least 1 */
+    uint32_t point_count; /* at least 1; with SH_POINTS_KETAMA any multiple of 4 */
     uint16_t owner;       /* its number on the ring */
 } sh_node;
 
@@ -201,10 +203,15 @@ typedef struct sh_move {
 uint32_t sh_ring_index_shift(uint32_t point_count);
 size_t sh_ring_index_size(uint32_t point_count);
 
+/* Where point k of a node is, k in [0, point_count). */
+typedef enum sh_points_rule {
+    SH_POINTS_XXH64, /* the high half of XXH64(name, seed k) */
+    SH_POINTS_KETAMA /* word k % 4 of the MD5 of name, "-" and the decimal text of k / 4.
+                        Source: libketama/ketama.c of github.com/RJ/ketama */
+} sh_points_rule;
+
 /*
  * Write the sorted points of some nodes, and the sentinel.
- *
- * Point k of a node is the high half of XXH64(name, seed k), k in [0, point_count).
  *
  *   nodes    in ascending order of their names, as UTF-8 bytes: ties stay in this order
  *   scratch  uint64_t[2 * n], where n is the sum of the nodes' points, n <= SH_POINTS_MAX
@@ -213,8 +220,8 @@ size_t sh_ring_index_size(uint32_t point_count);
  *
  * Complexity: radix sort, linear in n.
  */
-void sh_ring_build(const sh_node *nodes, size_t node_count, uint64_t *scratch, uint32_t *points,
-                   uint16_t *owners);
+void sh_ring_build(sh_points_rule rule, const sh_node *nodes, size_t node_count,
+                   uint64_t *scratch, uint32_t *points, uint16_t *owners);
 
 /* Write the index of sorted `points`; `index` has sh_ring_index_size(point_count) items. */
 void sh_ring_index(const uint32_t *points, uint32_t point_count, uint32_t *index);
@@ -250,7 +257,7 @@ uint32_t sh_ring_lookup(const sh_ring *ring, uint64_t hash);
 #define SH_SEEN_WORDS(node_count) (((size_t)(node_count) + 63) / 64)
 
 /* Write to owners[0 .. n) the first n distinct owners from a hash on, in ring order.
- * 1 <= n <= node_count; `seen` is scratch of SH_SEEN_WORDS(node_count) words. */
+ * 1 <= n <= the number of nodes that have a point; `seen` is scratch of SH_SEEN_WORDS(node_count) words. */
 void sh_ring_lookup_n(const sh_ring *ring, uint64_t hash, size_t n, uint64_t *seen,
                       uint16_t *owners);
 

@@ -1,6 +1,8 @@
 /* Known answers, and twins that compute bit by bit. */
 #include "check.h"
 
+#define LAST_HASH SH_HASH_FNV_TWEMPROXY
+
 static uint64_t hash_text(sh_hash hash, const char *text) {
     return sh_hash_span(hash, 0, span_of_text(text));
 }
@@ -21,6 +23,8 @@ static void test_known_answers(void) {
     CHECK(hash_text(SH_HASH_MD5_KETAMA, "test") == 3446378249);
     CHECK(hash_text(SH_HASH_MD5_KETAMA, "2") == 2373066440);
     CHECK(hash_text(SH_HASH_MD5_KETAMA, "hello") == 708854109);
+    CHECK(hash_text(SH_HASH_FNV_TWEMPROXY, "") == 0x84222325);
+    CHECK(hash_text(SH_HASH_FNV_TWEMPROXY, "a") == 0x8601EC8C); /* of FNV-1a's af63dc4c8601ec8c */
 }
 
 /* RFC 1321, section A.5. */
@@ -85,7 +89,7 @@ static void test_hashes_read_no_byte_beyond_the_key(void) {
     for (size_t size = 0; size <= sizeof bytes; size++) {
         uint8_t *copy = exact_copy(bytes, size);
         sh_span inside = {bytes, size}, alone = {copy, size};
-        for (int hash = SH_HASH_CRC32; hash <= SH_HASH_MD5_KETAMA; hash++) {
+        for (int hash = SH_HASH_CRC32; hash <= LAST_HASH; hash++) {
             CHECK(sh_hash_span((sh_hash)hash, 7, inside) == sh_hash_span((sh_hash)hash, 7, alone));
         }
         free(copy);
@@ -94,7 +98,7 @@ static void test_hashes_read_no_byte_beyond_the_key(void) {
 
 static void test_an_empty_key_needs_no_data(void) {
     sh_span none = {NULL, 0};
-    for (int hash = SH_HASH_CRC32; hash <= SH_HASH_MD5_KETAMA; hash++) {
+    for (int hash = SH_HASH_CRC32; hash <= LAST_HASH; hash++) {
         CHECK(sh_hash_span((sh_hash)hash, 3, none) ==
               sh_hash_span((sh_hash)hash, 3, span_of_text("")));
     }
@@ -102,7 +106,7 @@ static void test_an_empty_key_needs_no_data(void) {
 
 static void test_spans_equal_single_keys(void) {
     sh_span keys[] = {span_of_text(""), span_of_text("a"), span_of_text("user:123456")};
-    for (int hash = SH_HASH_CRC32; hash <= SH_HASH_MD5_KETAMA; hash++) {
+    for (int hash = SH_HASH_CRC32; hash <= LAST_HASH; hash++) {
         uint64_t hashes[3];
         sh_hash_spans((sh_hash)hash, 5, keys, 3, hashes);
         for (size_t i = 0; i < 3; i++) {

@@ -32,7 +32,8 @@ static void finish(built_ring *made, uint32_t node_count, uint32_t point_count) 
 }
 
 /* Build a ring of the names whose bit is set in `members`. */
-static void build(built_ring *made, uint32_t members, uint32_t points_each) {
+static void build_by(sh_points_rule rule, built_ring *made, uint32_t members,
+                     uint32_t points_each) {
     uint16_t n = 0;
     for (uint32_t i = 0; i < NODES; i++) {
         if (members >> i & 1) {
@@ -40,8 +41,12 @@ static void build(built_ring *made, uint32_t members, uint32_t points_each) {
             n++;
         }
     }
-    sh_ring_build(made->nodes, n, scratch, made->points, made->owners);
+    sh_ring_build(rule, made->nodes, n, scratch, made->points, made->owners);
     finish(made, n, n * points_each);
+}
+
+static void build(built_ring *made, uint32_t members, uint32_t points_each) {
+    build_by(SH_POINTS_XXH64, made, members, points_each);
 }
 
 static void check_valid(const built_ring *made) {
@@ -93,6 +98,50 @@ static void test_points_are_the_high_halves_of_seeded_xxh64(void) {
     uint32_t b = (uint32_t)(sh_xxh64((const uint8_t *)"A", 1, 1) >> 32);
     CHECK(first.points[0] == (a < b ? a : b));
     CHECK(first.points[1] == (a < b ? b : a));
+}
+
+static bool has_point(const built_ring *made, uint32_t point) {
+    for (uint32_t i = 0; i < made->ring.point_count; i++) {
+        if (made->points[i] == point) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void test_ketama_points_are_the_words_of_numbered_md5s(void) {
+    for (uint32_t node = 0; node < NODES; node++) {
+        build_by(SH_POINTS_KETAMA, &first, 1u << node, 48);
+        check_valid(&first);
+        for (int k = 0; k < 12; k++) {
+            char text[32];
+            uint32_t words[4];
+            int size = snprintf(text, sizeof text, "%s-%d", NAMES[node], k);
+            sh_md5((const uint8_t *)text, (size_t)size, words);
+            for (size_t i = 0; i < 4; i++) {
+                CHECK(has_point(&first, words[i]));
+            }
+        }
+    }
+}
+
+/* The name, its dash and the number end in every place of MD5's blocks. */
+static void test_ketama_names_have_any_size(void) {
+    char text[300];
+    for (size_t size = 1; size < 200; size++) {
+        memset(text, 'x', size);
+        char *name = exact_copy(text, size);
+        first.nodes[0] = (sh_node){{(const uint8_t *)name, size}, 404, 0};
+        sh_ring_build(SH_POINTS_KETAMA, first.nodes, 1, scratch, first.points, first.owners);
+        finish(&first, 1, 404);
+        free(name);
+        for (int k = 0; k <= 100; k += 50) {
+            uint32_t words[4];
+            int end = snprintf(text + size, 8, "-%d", k);
+            sh_md5((const uint8_t *)text, size + (size_t)end, words);
+            CHECK(has_point(&first, words[0]) && has_point(&first, words[3]));
+        }
+    }
 }
 
 /* A ring of given points; ties keep the order given. */
@@ -313,6 +362,8 @@ static void test_index_has_about_two_cells_a_point(void) {
 int main(void) {
     test_lookup_is_the_first_point_at_or_after();
     test_points_are_the_high_halves_of_seeded_xxh64();
+    test_ketama_points_are_the_words_of_numbered_md5s();
+    test_ketama_names_have_any_size();
     test_edges_of_the_circle();
     test_past_the_last_point_comes_the_first();
     test_lookup_n_walks_over_ties_and_the_end();

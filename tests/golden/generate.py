@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from reference import hashes
-from reference.ring import HashRingTwin
+from reference.ring import HashRingTwin, KetamaTwin
 from reference.slots import SlotMapTwin
 
 HERE = Path(__file__).parent
@@ -44,6 +44,17 @@ RINGS: list[tuple[dict[str, float], int]] = [
     ({"b": 2.0, "a": 1.0}, 4),
     ({"a": 0.001, "b": 1.125, "é": 0.625, "a\x00": 1.0}, 4),
     ({"10.0.0.1:11211": 1.0, "10.0.0.2:11211": 1.0, "10.0.0.3:11211": 2.5}, 160),
+]
+SERVERS = [f"10.0.{i // 256}.{i % 256}:11211" for i in range(300)]
+KETAMA_RINGS: list[dict[str, float]] = [
+    {"127.0.0.1:11211": 600, "127.0.0.1:11212": 400},
+    {"127.0.0.1:11212": 400, "127.0.0.1:11211": 600},
+    {"10.0.0.1:11211": 600, "10.0.0.2:11211": 400},
+    {"a": 1, "b": 1e6, "é\x00": 1e6},
+    {"x" * size: 1 for size in (1, 52, 53, 61, 62, 63, 64, 65, 200)},
+    dict.fromkeys(SERVERS[:25], 1),
+    dict.fromkeys(SERVERS[:61], 1),
+    {server: 1.0 + i % 7 / 3 for i, server in enumerate(SERVERS)},
 ]
 MAPS: list[tuple[dict[str, float], int, str]] = [
     ({"a": 1.0}, 1, "crc32"),
@@ -80,22 +91,44 @@ def key_vectors() -> list[dict[str, object]]:
     ]
 
 
-def ring_vector(nodes: Mapping[str, float], factor: int) -> dict[str, object]:
+def ring_vectors() -> list[dict[str, object]]:
+    """Rings of scheme xxh64."""
+    return [
+        {
+            "nodes": nodes,
+            "points_per_weight": factor,
+            **layout_vector(HashRingTwin(nodes, factor), "xxh64", nodes),
+        }
+        for nodes, factor in RINGS
+    ]
+
+
+def ketama_vectors() -> list[dict[str, object]]:
+    """Rings of the ketama schemes."""
+    return [
+        {
+            "scheme": scheme,
+            "nodes": nodes,
+            **layout_vector(KetamaTwin(nodes, scheme), scheme, nodes),
+        }
+        for scheme in ("ketama", "ketama-twemproxy")
+        for nodes in KETAMA_RINGS
+    ]
+
+
+def layout_vector(twin: HashRingTwin, scheme: str, nodes: Mapping[str, float]) -> dict[str, object]:
     """A ring's whole layout, some owners, and its canonical text."""
-    twin = HashRingTwin(nodes, factor)
     named = [(point, name.decode()) for point, name in twin.points]
     layout = "".join(f"{point} {name}\n" for point, name in named)
     counts = {node: sum(name == node for _, name in named) for node in nodes}
-    text = f"ring xxh64 {len(named)}\n" + "".join(
+    text = f"ring {scheme} {len(named)}\n" + "".join(
         f"{counted(node)} {bits(weight)} {counts[node]}\n" for node, weight in nodes.items()
     )
     return {
-        "nodes": nodes,
-        "points_per_weight": factor,
         "points": named if len(named) < 50 else [*named[:5], *named[-5:]],
         "xxh64 of all points": f"{hashes.xxh64(layout.encode()):016x}",
         "lookup": {key: twin.lookup(key) for key in TEXT_KEYS},
-        "lookup_n": {key: twin.lookup_n(key, len(nodes)) for key in BOUNDARY_KEYS},
+        "lookup_n": {key: twin.lookup_n(key, min(len(nodes), 5)) for key in BOUNDARY_KEYS},
         **versioned(text),
     }
 
@@ -201,7 +234,8 @@ def vectors() -> dict[str, object]:
     """Return what each file holds."""
     return {
         "keys.json": key_vectors(),
-        "rings.json": [ring_vector(*ring) for ring in RINGS],
+        "rings.json": ring_vectors(),
+        "ketama.json": ketama_vectors(),
         "slots.json": [slot_vector(*slots) for slots in MAPS],
         "ranges.json": range_vectors(),
     }

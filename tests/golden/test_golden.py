@@ -70,9 +70,14 @@ def test_a_key_has_its_bytes_and_hashes(vector: dict[str, Any]) -> None:
     }
 
 
-@pytest.mark.parametrize("vector", load("rings.json"), ids=lambda v: str(list(v["nodes"])))
+@pytest.mark.parametrize(
+    "vector",
+    load("rings.json") + load("ketama.json"),
+    ids=lambda v: f"{v.get('scheme', 'xxh64')} {list(v['nodes'])!s:.40}",
+)
 def test_a_ring_has_its_points_and_owners(vector: dict[str, Any]) -> None:
-    ring = HashRing(vector["nodes"], points_per_weight=vector["points_per_weight"])
+    options = {name: vector[name] for name in ("points_per_weight", "scheme") if name in vector}
+    ring = HashRing(vector["nodes"], **options)
     points, owners = ring._points()
     named = [[point, ring.nodes[owner]] for point, owner in zip(points, owners, strict=True)]
     layout = "".join(f"{point} {name}\n" for point, name in named)
@@ -82,7 +87,7 @@ def test_a_ring_has_its_points_and_owners(vector: dict[str, Any]) -> None:
     assert {key: ring.lookup(key) for key in vector["lookup"]} == vector["lookup"]
     assert ring.version_hash == vector["version_hash"]
     for key, nodes in vector["lookup_n"].items():
-        assert list(ring.lookup_n(key, len(ring))) == nodes
+        assert list(ring.lookup_n(key, len(nodes))) == nodes
 
 
 @pytest.mark.parametrize("vector", load("slots.json"), ids=lambda v: str(list(v["weights"])))

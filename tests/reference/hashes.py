@@ -113,3 +113,12 @@ def murmur2(data: bytes, seed: int = 0x9747B28C) -> int:
 def md5_ketama(data: bytes) -> int:
     """The first little-endian word of the MD5."""
     return int.from_bytes(hashlib.md5(data, usedforsecurity=False).digest()[:4], "little")
+
+
+def fnv_twemproxy(data: bytes) -> int:
+    """twemproxy's fnv1a_64: 32 bits of FNV-1a, bytes taken as C's signed char."""
+    h = 0xCBF29CE484222325 & _U32
+    for byte in data:
+        signed = byte - 256 if byte >= 128 else byte
+        h = (h ^ signed & _U32) * (0x100000001B3 & _U32) & _U32
+    return h

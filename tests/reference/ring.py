@@ -1,11 +1,13 @@
 """The ring as a sorted list of (point, name), searched by bisect."""
 
+import hashlib
 import math
+import struct
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
-from reference.hashes import key_bytes, xxh64
+from reference.hashes import fnv_twemproxy, key_bytes, md5_ketama, xxh64
 
 KEY_SPACE = 1 << 32
 
@@ -57,3 +59,46 @@ class HashRingTwin:
             else:
                 moves.append((start, end, source, target))
         return moves
+
+
+def float32(number: float) -> float:
+    """Round to the nearest float of 32 bits."""
+    return float(struct.unpack("f", struct.pack("f", number))[0])
+
+
+def libketama_md5s(weight: float, total: float, node_count: int) -> int:
+    """``floorf(pct * 40.0 * (float)numservers)``: only pct and what floorf gets are float."""
+    part = float32(float32(weight) / float32(total))
+    return math.floor(float32(part * 40.0 * node_count))
+
+
+def twemproxy_md5s(weight: float, total: float, node_count: int) -> int:
+    """``floorf((float)(pct * 160 / 4 * (float)nlive_server + 0.0000000001))``, all else float."""
+    part = float32(float32(weight) / float32(total))
+    product = float32(float32(float32(part * 160) / 4) * node_count)
+    return math.floor(float32(product + 0.0000000001))
+
+
+KETAMA = {
+    "ketama": (libketama_md5s, md5_ketama),
+    "ketama-twemproxy": (twemproxy_md5s, fnv_twemproxy),
+}
+
+
+class KetamaTwin(HashRingTwin):
+    """Schemes ketama and ketama-twemproxy, after the two projects' own source."""
+
+    def __init__(self, weights: Mapping[str, float], scheme: str = "ketama") -> None:
+        md5s, self.key_hash = KETAMA[scheme]
+        self.nodes = tuple(weights)
+        total = math.fsum(weights.values())
+        self.points = sorted(
+            (int.from_bytes(digest[start : start + 4], "little"), name.encode())
+            for name, weight in weights.items()
+            for k in range(md5s(weight, total, len(weights)))
+            for digest in [hashlib.md5(b"%s-%d" % (name.encode(), k)).digest()]
+            for start in (0, 4, 8, 12)
+        )
+
+    def position(self, key: object) -> int:
+        return self.key_hash(key_bytes(key))
