@@ -7,6 +7,9 @@ cdef dict RING_SCHEMES = {
     "ketama-twemproxy": (SH_POINTS_KETAMA, SH_HASH_FNV_TWEMPROXY, 0),
 }
 
+# To make a point that went again takes as long as to index about this many.
+cdef uint64_t GONE_POINT_COST = 8
+
 
 cdef class Ring:
     """The points of weighted nodes on a circle; immutable once built.
@@ -44,55 +47,54 @@ cdef class Ring:
         Raises:
             RuntimeError: the ring is built already.
         """
-        cdef _PointArray points
         if self.nodes is not None:
             raise RuntimeError("a ring is immutable: make a new one")
         self.points_rule, hash, hash_shift = RING_SCHEMES[scheme]
         if base is None:
-            points = self.fresh_points(nodes, counts)
+            self.make_points(nodes, counts)
         else:
             base.check_built()
-            points = self.merged_points(nodes, counts, base)
-        index_size = sh_ring_index_size(points.count)
-        cdef bytes index = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>index_size * 4)
-        sh_ring_index(points.points_ptr(), points.count, <uint32_t *>PyBytes_AS_STRING(index))
+            self.take_points(nodes, counts, base)
         self.placed_count = <uint32_t>(len(counts) - counts.count(0))
         self._weights = weights
         self._counts = counts
         self._points_per_weight = points_per_weight
         self.scheme = scheme
-        self.points = points
-        self.index = index
-        self.ring.points = points.points_ptr()
-        self.ring.owners = points.owners_ptr()
-        self.ring.index = <const uint32_t *>PyBytes_AS_STRING(index)
-        self.ring.index_shift = sh_ring_index_shift(points.count)
+        self.ring.points = self.points.points_ptr()
+        self.ring.owners = self.points.owners_ptr()
+        self.ring.index = <const uint32_t *>PyBytes_AS_STRING(self.index)
+        self.ring.index_shift = sh_ring_index_shift(self.points.count)
         self.ring.hash, self.ring.hash_shift = hash, hash_shift
         self.ring.node_count = <uint32_t>PyTuple_GET_SIZE(nodes)
-        self.ring.point_count = points.count
+        self.ring.point_count = self.points.count
         self.nodes = nodes
 
-    cdef _PointArray fresh_points(self, tuple nodes, tuple counts):
-        return _PointArray.of_nodes(
+    cdef int make_points(self, tuple nodes, tuple counts) except -1:
+        self.points = _PointArray.of_nodes(
             self.points_rule, _NodeArray(nodes, counts, in_name_order(nodes))
         )
+        self.index = index_of(self.points)
+        return 0
 
-    cdef _PointArray merged_points(self, tuple nodes, tuple counts, Ring base):
-        """Return the base's points without the nodes that go and with those that come."""
-        cdef dict numbers = {name: number for number, name in enumerate(nodes)}
-        cdef Py_ssize_t old, node_count = PyTuple_GET_SIZE(base.nodes)
-        cdef bytes renumbered = PyBytes_FromStringAndSize(NULL, node_count * 2)
-        cdef uint16_t *renumbered_ptr = <uint16_t *>PyBytes_AS_STRING(renumbered)
-        for old in range(node_count):
-            number = numbers.get(base.nodes[old])
-            if number is not None and counts[number] == base._counts[old]:
-                renumbered_ptr[old] = number
-                del numbers[base.nodes[old]]
-            else:
-                renumbered_ptr[old] = SH_NODE_GONE
-        new = [numbers[name] for name in sorted(numbers)]
-        added = _PointArray.of_nodes(self.points_rule, _NodeArray(nodes, counts, new))
-        return merge_points(base.points, renumbered, added, nodes, sum(counts))
+    cdef int take_points(self, tuple nodes, tuple counts, Ring base) except -1:
+        """Take the base's points over, without the nodes that go and with those that come."""
+        cdef _Renumbering change = _Renumbering(nodes, counts, base.nodes, base._counts)
+        cdef _PointArray added = _PointArray.of_nodes(
+            self.points_rule, _NodeArray(nodes, counts, change.new)
+        )
+        self.points = merge_points(base.points, change, added, nodes)
+        cdef uint64_t gone_count = base.points.count - change.point_count
+        if (
+            gone_count * GONE_POINT_COST > self.points.count
+            or sh_ring_index_shift(self.points.count) != base.ring.index_shift
+        ):
+            self.index = index_of(self.points)
+            return 0
+        removed = _PointArray.of_nodes(
+            self.points_rule, _NodeArray(base.nodes, base._counts, change.gone)
+        )
+        self.index = merged_index(base.index, removed, added, self.points.count)
+        return 0
 
     @property
     def owners(self):

@@ -113,6 +113,9 @@ cdef extern from "shardhash.h" nogil:
     uint32_t sh_ring_merge(const sh_points *kept, const uint16_t *renumbered,
                            const sh_points *added, const sh_span *names, uint32_t *points,
                            uint16_t *owners) noexcept
+    void sh_ring_index_merge(const uint32_t *index_before, const sh_points *removed,
+                             const sh_points *added, uint32_t point_count,
+                             uint32_t *index) noexcept
     uint32_t sh_ring_lookup(const sh_ring *ring, uint64_t hash) noexcept
     size_t SH_SEEN_WORDS(size_t node_count) noexcept
     void sh_ring_lookup_n(const sh_ring *ring, uint64_t hash, size_t n, uint64_t *seen,

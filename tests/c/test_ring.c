@@ -18,6 +18,7 @@ typedef struct built_ring {
 
 static built_ring first, second, third;
 static uint64_t scratch[2 * ROOM];
+static int compared_indices;
 
 static void finish(built_ring *made, uint32_t node_count, uint32_t point_count) {
     sh_ring_index(made->points, point_count, made->index);
@@ -211,6 +212,20 @@ static sh_points points_of(const built_ring *made) {
     return (sh_points){made->points, made->owners, made->ring.point_count};
 }
 
+/* Merge the index of `first` into that of `third`, if they are of one size, and compare. */
+static void check_merged_index(uint32_t gone, uint32_t points_each, const sh_points *added) {
+    static built_ring removed;
+    static uint32_t index[sizeof third.index / sizeof *third.index];
+    build(&removed, gone, points_each);
+    sh_points removed_points = points_of(&removed);
+    uint32_t n = third.ring.point_count;
+    if (first.ring.index_shift == third.ring.index_shift) {
+        sh_ring_index_merge(first.index, &removed_points, added, n, index);
+        CHECK(memcmp(index, third.index, sh_ring_index_size(n) * sizeof *index) == 0);
+        compared_indices++;
+    }
+}
+
 /* Merge `before` with the nodes that come, into `merged`, and compare with a ring built anew. */
 static void check_merge(uint32_t before, uint32_t after, uint32_t points_each) {
     static built_ring merged;
@@ -241,6 +256,19 @@ static void check_merge(uint32_t before, uint32_t after, uint32_t points_each) {
     CHECK(n == third.ring.point_count);
     CHECK(memcmp(merged.points, third.points, (n + 1) * sizeof *merged.points) == 0);
     CHECK(memcmp(merged.owners, third.owners, (n + 1) * sizeof *merged.owners) == 0);
+    check_merged_index(before & ~after, points_each, &added);
+
+    bool all_stay = true;
+    for (uint16_t i = 0; i < old; i++) {
+        all_stay = all_stay && renumbered[i] == i;
+    }
+    if (all_stay) {
+        memset(merged.points, 0, sizeof merged.points);
+        memset(merged.owners, 0, sizeof merged.owners);
+        CHECK(sh_ring_merge(&kept, NULL, &added, names, merged.points, merged.owners) == n);
+        CHECK(memcmp(merged.points, third.points, (n + 1) * sizeof *merged.points) == 0);
+        CHECK(memcmp(merged.owners, third.owners, (n + 1) * sizeof *merged.owners) == 0);
+    }
 }
 
 static void test_merge_equals_building_anew(void) {
@@ -252,6 +280,11 @@ static void test_merge_equals_building_anew(void) {
     check_merge(0x000, 0x00F, 3);
     check_merge(0x00F, 0x000, 3);
     check_merge(0xFFE, 0xFFF, 3000);
+    check_merge(0x7FF, 0xFFF, 3000);
+    check_merge(0x0FF, 0x1FF, 160);
+    check_merge(0x1FF, 0x0FF, 160);
+    check_merge(0xFFF, 0xFFE, 160);
+    CHECK(compared_indices >= 8);
 }
 
 static void test_merge_breaks_ties_by_name(void) {
