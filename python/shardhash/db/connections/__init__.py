@@ -13,7 +13,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from shardhash.db import sql
-from shardhash.db.connections._pools import FilePool, ServerPool
+from shardhash.db.connections._pools import FilePool, ServerPool, interrupter
 from shardhash.db.connections._retry import Retrier, RetryPolicy
 from shardhash.db.drivers import Place, Secrets, SessionSettings
 from shardhash.db.ports import Chooser, Clock, SecretResolver, Topology
@@ -23,7 +23,7 @@ from shardhash.errors import ServerUnreachableError, UsageError
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["ConnectionManager", "RetryPolicy", "SessionSettings"]
+__all__ = ["ConnectionManager", "RetryPolicy", "SessionSettings", "interrupter"]
 
 T = TypeVar("T")
 
@@ -84,9 +84,22 @@ class ConnectionManager:
         if pools is not None:
             pools.close()
 
+    @property
+    def max_connections(self) -> int:
+        """Return how many connections an instance, or read endpoint, may have at a time."""
+        return self._cap
+
     def backend(self, shard: str) -> Backend:
         """Return the kind of server that a shard is on."""
         return self._config.instance(self._config.shard(shard).instance).backend
+
+    def instance_of(self, shard: str) -> str:
+        """Return the name of the instance that a shard is on."""
+        return self._config.shard(shard).instance
+
+    def read_endpoints(self, shard: str) -> tuple[str, ...]:
+        """Return the addresses of a shard's read endpoints, as ``read`` takes them."""
+        return tuple(endpoint.address for endpoint in self._config.shard(shard).read)
 
     def write(self, shard: str) -> "AbstractContextManager[Connection]":
         """Return a context manager that yields a connection to the shard's primary.

@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import copy
+from functools import partial
 from pathlib import Path
 from threading import BoundedSemaphore, Lock
 from typing import TYPE_CHECKING, Any, cast
@@ -27,12 +28,13 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import ExceptionContext
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
-__all__ = ["FilePool", "ServerPool"]
+__all__ = ["FilePool", "ServerPool", "interrupter"]
 
 _NO_SHARD = "information_schema"  # a database that every user may enter, and no one can write to
 _RECYCLE_S = 1800
 _PLACE = "shardhash_place"
 _USED = "shardhash_used"
+_INTERRUPT = "shardhash_interrupt"
 
 
 class ServerPool:
@@ -57,11 +59,11 @@ class ServerPool:
         self._driver_error = import_extra(
             "pymysql.err", extra="mysql", what="a MySQL or MariaDB instance"
         ).Error
-        connector = MySQLConnector(endpoint, place=place, session=session, secrets=secrets)
+        self._connector = MySQLConnector(endpoint, place=place, session=session, secrets=secrets)
         url = sqlalchemy.URL.create("mysql+pymysql", host=endpoint.host, port=endpoint.port)
         self._root: Engine = sqlalchemy.create_engine(
             url,
-            creator=connector.connect,
+            creator=self._connector.connect,
             hide_parameters=True,
             pool_size=cap,
             max_overflow=0,
@@ -108,6 +110,9 @@ class ServerPool:
             connection = self._connect(place)
             is_fresh = _USED not in connection.info
             connection.info[_USED] = True
+            if is_fresh:
+                session = _driver_connection(connection).thread_id()
+                connection.info[_INTERRUPT] = partial(self._interrupt, session)
             try:
                 _driver_connection(connection).select_db(database)
             except BaseException as error:
@@ -119,6 +124,16 @@ class ServerPool:
                     raise
             else:
                 return connection
+
+    def _interrupt(self, session: int) -> None:
+        """End the session's statement, by a connection beside the pool: the pool may be in use."""
+        with suppress(self._driver_error):  # then the session is gone, or its server is
+            connection = self._connector.connect()
+            try:
+                with connection.cursor() as cursor:
+                    cursor.execute("KILL QUERY %s", (session,))
+            finally:
+                connection.close()
 
     def _connect(self, place: Place) -> "Connection":
         from sqlalchemy.exc import DBAPIError
@@ -178,6 +193,7 @@ class FilePool:
         try:
             with _errors_at(place, sqlite3.Error):
                 connection = self._engine(place).connect()
+                connection.info[_INTERRUPT] = _driver_connection(connection).interrupt
                 try:
                     yield connection
                 finally:
@@ -206,6 +222,17 @@ class FilePool:
             return known
         connector = SQLiteConnector(path, place, self._session)
         return self._engines.setdefault(path.name, _file_engine(connector, path, place))
+
+
+def interrupter(connection: "Connection") -> Callable[[], None]:
+    """Return what ends the statement that runs on a connection, from any thread.
+
+    Where none runs it does nothing, so it may have to be called again. It must not be called once
+    the connection was given back: the statement would be somebody else's.
+    Source: https://mariadb.com/kb/en/kill/, https://sqlite.org/c3ref/interrupt.html.
+    """
+    interrupt: Callable[[], None] = connection.info[_INTERRUPT]
+    return interrupt
 
 
 def _file_engine(connector: Connector, path: Path, place: Place) -> "Engine":

@@ -11,6 +11,7 @@ from enum import StrEnum
 from shardhash.errors import (
     AccessDeniedError,
     DatabaseError,
+    DeadlineError,
     ServerUnreachableError,
     TransientError,
 )
@@ -66,6 +67,7 @@ _DENIED_CODES = frozenset(
     {1044, 1045, 1129, 1130, 1142, 1143, 1227, 1370, 1410, 1419, 1698, 1820, 1862, 4151}
 )
 _READ_ONLY_CODES = frozenset({1290, 1792, 1836})
+_DEADLINE_CODES = frozenset({1969, 3024})  # MariaDB's and MySQL's
 _TLS_ERROR = 2026
 
 _NEXT_STEPS = {
@@ -156,6 +158,11 @@ def _from_server(error: BaseException, place: Place, *, is_connecting: bool) -> 
         return AccessDeniedError(
             f"{place}: the server takes no writes: {said} ({code})",
             next_step="connect to the primary, or end its read-only mode",
+        )
+    if code in _DEADLINE_CODES:
+        return DeadlineError(
+            f"{place}: the server ended the statement at its deadline: {said} ({code})",
+            next_step="ask for less at once, or give the statement more time",
         )
     fault = _FAULTS.get(code)
     if fault is Fault.UNREACHABLE or (is_connecting and fault is Fault.LOST):

@@ -1,0 +1,181 @@
+"""One task's statement on one connection: run it, read it in blocks, end it from another thread.
+
+MySQL rows come from a server-side cursor, so the client holds no more than it was asked for.
+Sources: https://mariadb.com/kb/en/set-statement/, https://mariadb.com/kb/en/aborting-statements/,
+https://dev.mysql.com/doc/refman/8.0/en/server-system-variables.html#sysvar_max_execution_time,
+https://sqlite.org/c3ref/progress_handler.html.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from shardhash.db.connections import ConnectionManager, interrupter
+from shardhash.db.tasks import ResultColumn, Row, ShardTask, result_columns
+from shardhash.db.topology import Backend
+from shardhash.errors import DeadlineError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+__all__ = ["EndedError", "OpenStatement", "Statement", "block_bytes"]
+
+_BLOCK_BYTES = 256 * 1024
+_FIRST_BLOCK_ROWS = 64
+_MOST_BLOCK_ROWS = 4096
+_STEPS_BETWEEN_LOOKS = 20_000  # of SQLite's virtual machine: well under a millisecond
+_VALUE_BYTES = 32
+
+
+class EndedError(Exception):
+    """The statement was ended by ``Statement.end``."""
+
+
+class OpenStatement:
+    """A statement that has begun to answer: its columns, and its rows read once."""
+
+    def __init__(self, columns: tuple[ResultColumn, ...], blocks: Iterator[Sequence[Row]]) -> None:
+        self.columns = columns
+        self.blocks = blocks
+
+
+class Statement:
+    """A task that can be run once, and ended at any time from any thread."""
+
+    def __init__(self, task: ShardTask, connections: ConnectionManager) -> None:
+        self._task = task
+        self._connections = connections
+        self._backend = connections.backend(task.shard)
+        self._lock = Lock()
+        self._interrupt: Callable[[], None] | None = None
+        self._is_ended = False
+
+    def end(self) -> None:
+        """End the statement if it runs, and keep it from being begun.
+
+        A statement on its way to the server is missed: call this until it has stopped.
+        """
+        with self._lock:
+            self._is_ended = True
+            if self._interrupt:
+                self._interrupt()
+
+    @contextmanager
+    def running(self) -> Iterator[OpenStatement]:
+        """Yield the statement once it answers; leaving the block gives the connection back.
+
+        Raises:
+            EndedError: it was ended.
+            DeadlineError: the server ended it at its deadline.
+            DatabaseError: the shard failed.
+        """
+        if self._is_ended:
+            raise EndedError
+        with self._connections.read(self._task.shard) as connection:
+            try:
+                with self._held(connection), self._opened(connection) as statement:
+                    yield statement
+            except Exception:
+                if self._is_ended:
+                    raise EndedError from None
+                raise
+            finally:
+                if self._is_ended:  # what was sent to end it may still be on its way
+                    connection.invalidate()
+
+    @contextmanager
+    def _held(self, connection: "Connection") -> Iterator[None]:
+        """Let ``end`` reach the connection for as long as it is this statement's own."""
+        with self._lock:
+            if self._is_ended:
+                raise EndedError
+            self._interrupt = interrupter(connection)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._interrupt = None
+
+    @contextmanager
+    def _opened(self, connection: "Connection") -> Iterator[OpenStatement]:
+        driver: Any = connection.connection.driver_connection
+        opened = _sqlite if self._backend is Backend.SQLITE else _mysql
+        with opened(driver, self._task, is_mariadb=_is_mariadb(connection)) as cursor:
+            columns = result_columns(cursor.description, self._backend)
+            yield OpenStatement(columns, self._blocks(cursor))
+
+    def _blocks(self, cursor: Any) -> Iterator[Sequence[Row]]:
+        """Yield the rows in blocks of about the same size in bytes."""
+        row_count = _FIRST_BLOCK_ROWS
+        while block := cursor.fetchmany(row_count):
+            if self._is_ended:
+                raise EndedError
+            yield block
+            fitting = row_count * _BLOCK_BYTES // max(block_bytes(block), 1)
+            row_count = max(1, min(fitting, 4 * row_count, _MOST_BLOCK_ROWS))
+
+
+def block_bytes(block: Sequence[Row]) -> int:
+    """Return about how many bytes rows take."""
+    texts = sum(len(value) for row in block for value in row if isinstance(value, (str, bytes)))
+    return texts + len(block) * len(block[0]) * _VALUE_BYTES
+
+
+def _is_mariadb(connection: "Connection") -> bool:
+    return bool(getattr(connection.dialect, "is_mariadb", False))
+
+
+@contextmanager
+def _mysql(driver: Any, task: ShardTask, *, is_mariadb: bool) -> Iterator[Any]:
+    from pymysql.cursors import SSCursor
+
+    sql, deadline_s = task.sql, task.deadline_s
+    if deadline_s is not None and is_mariadb:
+        sql = f"SET STATEMENT max_statement_time = {max(deadline_s, 1e-3):.6f} FOR {sql}"
+    with (
+        _session_deadline(driver, None if is_mariadb else deadline_s),
+        closing(SSCursor(driver)) as cursor,
+    ):
+        cursor.execute(sql, task.parameters)
+        yield cursor
+
+
+@contextmanager
+def _session_deadline(driver: Any, deadline_s: float | None) -> Iterator[None]:
+    """Limit the session's SELECTs, as MySQL does it; a connection that broke needs no reset."""
+    if deadline_s is None:
+        yield
+        return
+    driver.query(f"SET SESSION max_execution_time = {max(1, round(deadline_s * 1000))}")
+    try:
+        yield
+    finally:
+        if driver.open:
+            driver.query("SET SESSION max_execution_time = DEFAULT")
+
+
+@contextmanager
+def _sqlite(driver: sqlite3.Connection, task: ShardTask, *, is_mariadb: bool) -> Iterator[Any]:
+    assert not is_mariadb
+    deadline = None if task.deadline_s is None else time.monotonic() + task.deadline_s
+
+    def is_late() -> bool:
+        return deadline is not None and time.monotonic() > deadline
+
+    if deadline is not None:
+        driver.set_progress_handler(is_late, _STEPS_BETWEEN_LOOKS)
+    try:
+        with closing(driver.execute(task.sql, task.parameters)) as cursor:
+            yield cursor
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT or not is_late():
+            raise
+        raise DeadlineError(
+            f"shard {task.shard}: the statement was ended at its deadline of {task.deadline_s:g} s",
+            next_step="ask for less at once, or give the statement more time",
+        ) from error
+    finally:
+        driver.set_progress_handler(None, 0)
