@@ -1,0 +1,66 @@
+/* Every hash of one key, and of the same bytes cut into many keys. */
+#include "fuzz.h"
+#include "twins.h"
+
+static void check_one(const uint8_t *data, size_t size, uint64_t seed) {
+    const sh_span key = {data, size};
+    uint32_t words[4], expected[4];
+    uint32_t crc32 = twin_crc32(data, size), murmur2 = twin_murmur2(data, size);
+    uint16_t crc16 = twin_crc16(data, size);
+    uint64_t xxh64 = twin_xxh64(data, size, seed);
+    twin_md5(data, size, expected);
+    sh_md5(data, size, words);
+    MUST(memcmp(words, expected, sizeof words) == 0);
+    MUST(sh_crc32(data, size) == crc32);
+    MUST(sh_crc16(data, size) == crc16);
+    MUST(sh_xxh64(data, size, seed) == xxh64);
+    MUST(sh_murmur2(data, size) == murmur2);
+    MUST(sh_hash_span(SH_HASH_CRC32, seed, key) == crc32);
+    MUST(sh_hash_span(SH_HASH_CRC16, seed, key) == crc16);
+    MUST(sh_hash_span(SH_HASH_XXH64, seed, key) == xxh64);
+    MUST(sh_hash_span(SH_HASH_MURMUR2, seed, key) == murmur2);
+    MUST(sh_hash_span(SH_HASH_MD5_KETAMA, seed, key) == expected[0]);
+}
+
+#define CUTS 20 /* more than MD5 has lanes, twice over */
+
+/* Cut what is left of the input into spans; some share bytes, some have none. */
+static size_t cut(fuzz_input *input, sh_span *spans) {
+    size_t count = take_below(input, CUTS + 1), step = 1 + take_below(input, 80);
+    for (size_t i = 0; i < count; i++) {
+        sh_span whole = {input->data, input->size};
+        size_t start = whole.size > 0 ? i * step % (whole.size + 1) : 0;
+        size_t left = whole.size - start;
+        size_t size = left > 0 ? (i * i + step) % (left + 1) : 0;
+        spans[i] = size > 0 ? (sh_span){whole.data + start, size} : (sh_span){NULL, 0};
+    }
+    return count;
+}
+
+static void check_many(sh_hash hash, uint64_t seed, const sh_span *spans, size_t count) {
+    uint64_t *hashes = room(count * sizeof *hashes);
+    sh_hash_spans(hash, seed, spans, count, hashes);
+    for (size_t i = 0; i < count; i++) {
+        MUST(hashes[i] == twin_hash(hash, seed, spans[i].data, spans[i].size));
+    }
+    sh_rule rule = sh_rule_hash(hash, seed);
+    MUST(rule.item_size == twin_item_size(hash));
+    void *items = room(count * rule.item_size);
+    sh_spans_apply(&rule, spans, count, items);
+    for (size_t i = 0; i < count; i++) {
+        MUST(twin_item(items, rule.item_size, i) == hashes[i]);
+    }
+    free(items);
+    free(hashes);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    fuzz_input input = {data, size};
+    sh_span spans[CUTS];
+    uint64_t seed = take(&input, 8);
+    sh_hash hash = HASHES[take_below(&input, HASH_COUNT)];
+    check_one(input.data, input.size, seed);
+    size_t count = cut(&input, spans);
+    check_many(hash, seed, spans, count);
+    return 0;
+}
