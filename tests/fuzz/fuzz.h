@@ -63,9 +63,12 @@ static inline void *room(size_t size) {
     return block;
 }
 
-/* The five hashes, to choose from by a number. */
-static const sh_hash HASHES[] = {SH_HASH_CRC32, SH_HASH_CRC16, SH_HASH_XXH64, SH_HASH_MURMUR2,
-                                 SH_HASH_MD5_KETAMA};
-#define HASH_COUNT 5u
+/* All hashes, to choose from by a number. */
+static const sh_hash HASHES[] = {SH_HASH_CRC32,   SH_HASH_CRC16,      SH_HASH_XXH64,
+                                 SH_HASH_MURMUR2, SH_HASH_MD5_KETAMA, SH_HASH_FNV_TWEMPROXY};
+
+static inline sh_hash take_hash(fuzz_input *input) {
+    return HASHES[take_below(input, sizeof HASHES / sizeof *HASHES)];
+}
 
 #endif

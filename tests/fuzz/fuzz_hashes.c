@@ -20,6 +20,7 @@ static void check_one(const uint8_t *data, size_t size, uint64_t seed) {
     MUST(sh_hash_span(SH_HASH_XXH64, seed, key) == xxh64);
     MUST(sh_hash_span(SH_HASH_MURMUR2, seed, key) == murmur2);
     MUST(sh_hash_span(SH_HASH_MD5_KETAMA, seed, key) == expected[0]);
+    MUST(sh_hash_span(SH_HASH_FNV_TWEMPROXY, seed, key) == twin_fnv_twemproxy(data, size));
 }
 
 #define CUTS 20 /* more than MD5 has lanes, twice over */
@@ -58,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     fuzz_input input = {data, size};
     sh_span spans[CUTS];
     uint64_t seed = take(&input, 8);
-    sh_hash hash = HASHES[take_below(&input, HASH_COUNT)];
+    sh_hash hash = take_hash(&input);
     check_one(input.data, input.size, seed);
     size_t count = cut(&input, spans);
     check_many(hash, seed, spans, count);

@@ -5,12 +5,14 @@
 #define MOST_KEYS 600 /* more than two blocks */
 #define MOST_BUFFERS 3
 
-/* A batch, and what the twin knows about it and the core does not. */
+/* A batch, and what the twin knows about it and the core does not. The items before `skipped` are
+ * zeros, which lets a short input say something about keys of the second block. */
 typedef struct fuzz_batch {
     sh_keys keys;
     size_t width;      /* bytes of an item */
     uint8_t *items;    /* heap, at the offset `shift`: not aligned */
     size_t shift;
+    size_t skipped;
     uint8_t *data;     /* heap: what offsets and views refer to; NULL if there is nothing */
     size_t data_size;
     const void *buffers[MOST_BUFFERS];
@@ -93,7 +95,8 @@ static sh_status twin_key(const fuzz_batch *batch, size_t i, uint8_t text[21], s
 static int64_t take_offset(fuzz_input *input, int64_t last, size_t data_size) {
     uint32_t step = take_below(input, 256);
     if (step == 255) {
-        static const int64_t lies[] = {-1, INT64_MIN, INT64_MAX, INT32_MAX, INT32_MIN, -256};
+        static const int64_t lies[] = {-1,        INT64_MIN, INT64_MAX,
+                                       INT32_MAX, INT32_MIN, (int64_t)INT32_MAX + 1};
         return lies[take_below(input, 6)];
     }
     if (step == 254) {
@@ -111,7 +114,7 @@ static bool leads_outside(int64_t start, int64_t end, size_t data_size) {
 
 static void make_offsets(fuzz_input *input, fuzz_batch *batch) {
     int64_t last = 0, previous = 0;
-    for (size_t i = 0; i <= batch->keys.count; i++) {
+    for (size_t i = batch->skipped; i <= batch->keys.count; i++) {
         int64_t offset = take_offset(input, last, batch->data_size);
         if (batch->width == 4) {
             offset = (int32_t)(offset & 0x7FFFFFFF) | (offset < 0 ? INT32_MIN : 0);
@@ -128,8 +131,9 @@ static void make_offsets(fuzz_input *input, fuzz_batch *batch) {
 
 static void make_views(fuzz_input *input, fuzz_batch *batch) {
     for (size_t i = 0; i < MOST_BUFFERS; i++) {
-        size_t start = take_below(input, 256) % (batch->data_size + 1);
-        size_t size = take_below(input, 256) % (batch->data_size - start + 1);
+        size_t start = take_below(input, 8) % (batch->data_size + 1);
+        size_t size = batch->data_size - start;
+        size -= take_below(input, 8) % (size + 1);
         bool is_missing = take_below(input, 16) == 0 || batch->data == NULL;
         batch->buffers[i] = is_missing ? NULL : batch->data + start;
         batch->buffer_sizes[i] = take_below(input, 64) == 0 ? -1 : (int64_t)size;
@@ -137,7 +141,7 @@ static void make_views(fuzz_input *input, fuzz_batch *batch) {
     batch->keys.buffers = batch->buffers;
     batch->keys.buffer_sizes = batch->buffer_sizes;
     batch->keys.buffer_count = take_below(input, MOST_BUFFERS + 1);
-    for (size_t i = 0; i < batch->keys.count; i++) {
+    for (size_t i = batch->skipped; i < batch->keys.count; i++) {
         int32_t view[4] = {(int32_t)take_below(input, 40), 0, 0, 0};
         view[2] = (int32_t)take_below(input, 4);
         view[3] = (int32_t)take_below(input, 64);
@@ -153,7 +157,7 @@ static void make_views(fuzz_input *input, fuzz_batch *batch) {
 }
 
 static void make_integers(fuzz_input *input, fuzz_batch *batch) {
-    for (size_t i = 0; i < batch->keys.count; i++) {
+    for (size_t i = batch->skipped; i < batch->keys.count; i++) {
         uint64_t value = take(input, batch->width);
         if (batch->width == 8) {
             value >>= value % 64 & take_below(input, 64);
@@ -168,10 +172,12 @@ static void make_batch(fuzz_input *input, fuzz_batch *batch) {
     batch->keys.count = take(input, 2) % (MOST_KEYS + 1);
     if (batch->keys.count > 16 && take_below(input, 32) != 0) {
         batch->keys.count %= 16;
+    } else {
+        batch->skipped = take(input, 2) % (batch->keys.count + 1);
     }
     batch->width = item_width(batch->keys.layout);
     batch->shift = take_below(input, 8);
-    sh_span data = take_span(input, take_below(input, 256));
+    sh_span data = take_span(input, take_below(input, 64));
     if (data.size > 0) {
         batch->data_size = data.size;
         batch->data = room(data.size);
@@ -181,6 +187,7 @@ static void make_batch(fuzz_input *input, fuzz_batch *batch) {
                     batch->keys.layout == SH_KEYS_OFFSETS64;
     size_t item_count = batch->keys.count + has_ends;
     batch->items = room(batch->shift + item_count * batch->width);
+    memset(batch->items, 0, batch->shift + item_count * batch->width);
     batch->keys.items = batch->items + batch->shift;
     if (has_ends) {
         make_offsets(input, batch);
@@ -262,7 +269,7 @@ static void check_nulls(fuzz_input *input) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     fuzz_input input = {data, size};
     fuzz_batch batch;
-    sh_hash hash = HASHES[take_below(&input, HASH_COUNT)];
+    sh_hash hash = take_hash(&input);
     uint64_t seed = take_below(&input, 2) ? take(&input, 8) : 0;
     make_batch(&input, &batch);
     check_apply(&batch, hash, seed);

@@ -61,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (uint32_t slot = 0; slot < slot_count; slot++) {
         owners[slot] = (uint16_t)(slot * step % 5);
     }
-    sh_slots slots = {owners, slot_count, HASHES[take_below(&input, HASH_COUNT)]};
+    sh_slots slots = {owners, slot_count, take_hash(&input)};
     size_t count = take_keys(&input, keys);
     check_keys(&slots, keys, count, owner);
     free(owners);

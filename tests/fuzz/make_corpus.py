@@ -10,18 +10,20 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-ENDS = sorted({sign * (2**bits + step) for bits in range(64) for step in (-1, 0, 1) for sign in (-1, 1)})
+ENDS = sorted(
+    {sign * 2**bits + step for bits in range(64) for step in (-1, 0, 1) for sign in (-1, 1)}
+)
 TENS = [10**power + step for power in range(20) for step in (-1, 0)]
 LAYOUTS = range(11)
-HASHES = range(5)
+HASHES = range(6)
 
 
 def hashes() -> Iterator[bytes]:
     """Seed, hash, key; the key's first bytes also say how it is cut."""
     for size in (0, 1, 3, 4, 7, 8, 12, 31, 32, 33, 55, 56, 63, 64, 65, 100, 119):
         key = bytes(range(33, 33 + size))
-        yield struct.pack("<QB", 0, size % 5) + key
-        yield struct.pack("<QB", 2**64 - 1, size % 5) + key
+        yield struct.pack("<QB", 0, size % 6) + key
+        yield struct.pack("<QB", 2**64 - 1, size % 6) + key
 
 
 def decimal() -> Iterator[bytes]:
@@ -31,12 +33,13 @@ def decimal() -> Iterator[bytes]:
 
 
 def keys() -> Iterator[bytes]:
-    """Hash, whether a seed follows, layout, count, alignment, size of data, data, items."""
+    """Hash, whether a seed follows, layout, count, items skipped, alignment, data, items."""
     for layout in LAYOUTS:
         for hash_ in HASHES:
-            start = struct.pack("<BBBH", hash_, 0, layout, 9) + bytes([3, 40])
+            start = struct.pack("<BBBHHBB", hash_, 0, layout, 9, 0, 3, 40)
             yield start + bytes(range(65, 105)) + bytes(range(1, 120))
-        yield struct.pack("<BBQBHBBB", 2, 1, 7, layout, 513, 0, 0, 20) + bytes(range(200))
+        many = struct.pack("<BBQBHBHBB", 2, 1, 7, layout, 513, 32, 500, 0, 20)
+        yield many + bytes(range(20)) + bytes(range(200))
 
 
 def names(count: int) -> bytes:
@@ -58,10 +61,12 @@ def ring() -> Iterator[bytes]:
 
 
 def build() -> Iterator[bytes]:
-    """Names, then the points of each node."""
-    for count in range(9):
-        yield names(count) + bytes(range(1, count + 1))
-    yield bytes([2, 8, 30]) + bytes(range(31)) + bytes([9, 5]) + bytes(range(6, 12)) + b"\x1d\x1d"
+    """Rule of the points, names, then the points of each node."""
+    for rule in (0, 1):
+        for count in range(9):
+            yield bytes([rule]) + names(count) + bytes(range(1, count + 1))
+        for size in (30, 54, 55, 62, 63):
+            yield bytes([rule, 2, 8, size]) + bytes(range(size + 1)) + bytes([3, 60, 61])
 
 
 def change() -> Iterator[bytes]:
@@ -77,7 +82,7 @@ def slots() -> Iterator[bytes]:
     """Bits, pattern of owners, owner asked for, hash, number of keys, sizes and keys."""
     for bits in range(9):
         body = b"".join(bytes([size, *range(97, 97 + size)]) for size in range(12))
-        yield struct.pack("<BBBBH", bits, 3, 1, bits % 5, 12) + body
+        yield struct.pack("<BBBBH", bits, 3, 1, bits % 6, 12) + body
     yield struct.pack("<BBBBHB", 8, 1, 0, 0, 300, 0) + bytes(100)
 
 

@@ -22,7 +22,7 @@ sh_span take_name(fuzz_input *input) {
     if (kind < 8) {
         return (sh_span){(const uint8_t *)names[kind], sizes[kind]};
     }
-    sh_span free_name = take_span(input, 1 + take_below(input, 40));
+    sh_span free_name = take_span(input, 1 + take_below(input, 64));
     return free_name.size > 0 ? free_name : (sh_span){(const uint8_t *)"z", 1};
 }
 

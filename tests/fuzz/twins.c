@@ -113,6 +113,17 @@ uint32_t twin_murmur2(const uint8_t *data, size_t size) {
     return h;
 }
 
+/* The whole 64 bits of FNV-1a, with each byte taken as a signed char. */
+uint32_t twin_fnv_twemproxy(const uint8_t *data, size_t size) {
+    uint64_t hash = 14695981039346656037u;
+    for (size_t i = 0; i < size; i++) {
+        int64_t byte = data[i] < 128 ? data[i] : (int64_t)data[i] - 256;
+        hash ^= (uint64_t)byte;
+        hash *= 1099511628211u;
+    }
+    return (uint32_t)(hash & 0xFFFFFFFFu);
+}
+
 /* Byte `at` of the padded message of RFC 1321: the data, one bit, zeros, the size in bits. */
 static uint8_t padded(const uint8_t *data, size_t size, size_t padded_size, size_t at) {
     if (at < size) {
@@ -188,6 +199,8 @@ uint64_t twin_hash(sh_hash hash, uint64_t seed, const uint8_t *data, size_t size
         return twin_xxh64(data, size, seed);
     case SH_HASH_MURMUR2:
         return twin_murmur2(data, size);
+    case SH_HASH_FNV_TWEMPROXY:
+        return twin_fnv_twemproxy(data, size);
     case SH_HASH_MD5_KETAMA:
         break;
     }

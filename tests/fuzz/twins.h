@@ -8,6 +8,7 @@ uint32_t twin_crc32(const uint8_t *data, size_t size);
 uint16_t twin_crc16(const uint8_t *data, size_t size);
 uint64_t twin_xxh64(const uint8_t *data, size_t size, uint64_t seed);
 uint32_t twin_murmur2(const uint8_t *data, size_t size);
+uint32_t twin_fnv_twemproxy(const uint8_t *data, size_t size);
 void twin_md5(const uint8_t *data, size_t size, uint32_t words[4]);
 
 /* Return the hash of `size` bytes as sh_hash_span does. */
