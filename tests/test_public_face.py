@@ -2,6 +2,8 @@
 
 import ast
 import importlib
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -11,8 +13,11 @@ import shardhash
 
 ROOT = Path(__file__).parents[1] / "python" / "shardhash"
 
-SHARED = {"_core", "_names", "_types", "_version"}
+SHARED = {"_core", "_moves", "_names", "_types", "_version"}
 """Private modules that the whole package uses."""
+
+NOT_OFFERED = {"TYPE_CHECKING", "import_module"}
+"""What a package's namespace holds beside the names that it offers."""
 
 
 def dotted_name(path: Path) -> str:
@@ -51,11 +56,34 @@ def is_type_variable(module: ModuleType, name: str) -> bool:
 def test_package_namespace_is_all() -> None:
     public = {
         name
-        for name, value in vars(shardhash).items()
-        if not name.startswith("_") and not isinstance(value, ModuleType)
+        for name in dir(shardhash)
+        if not name.startswith("_") and not isinstance(getattr(shardhash, name), ModuleType)
     }
 
-    assert public == set(shardhash.__all__) - {"__version__"}
+    assert public - NOT_OFFERED == set(shardhash.__all__) - {"__version__"}
+
+
+def printed_by(code: str) -> str:
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_package_imports_no_module_of_its_own_until_a_name_is_used() -> None:
+    loaded = printed_by("import sys, shardhash; print(*sys.modules)").split()
+
+    own = {name for name in loaded if name.startswith("shardhash")}
+    assert own == {"shardhash", "shardhash._version"}
+
+
+def test_modules_of_the_core_are_attributes_of_the_package() -> None:
+    code = "import shardhash; print(shardhash.hashing.crc32(42), shardhash.ring.HashRing)"
+
+    assert printed_by(code) == "841265288 <class 'shardhash.ring.HashRing'>\n"
+
+
+def test_package_refuses_an_unknown_name_as_other_modules_do() -> None:
+    with pytest.raises(AttributeError, match="module 'shardhash' has no attribute 'Ring'"):
+        shardhash.Ring  # noqa: B018
 
 
 @pytest.mark.parametrize("path", PUBLIC, ids=dotted_name)
@@ -64,7 +92,7 @@ def test_all_names_exactly_what_a_public_module_defines(path: Path) -> None:
 
     defined = {name for name in names_defined(path) if not is_type_variable(module, name)}
     named = offered(module)
-    assert defined <= set(named)
+    assert defined - NOT_OFFERED <= set(named)
     assert [name for name in named if not hasattr(module, name)] == []
 
 

@@ -31,8 +31,7 @@ part alone, for the command line and for JSON.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 __all__ = [
     "AccessDeniedError",
@@ -115,8 +114,7 @@ class RefusedError(ShardhashError):
     code = "refused"
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One mistake in a configuration: where it stands, what it is and what to do.
 
     ``str()`` gives ``source:line:column: path: message``; lines and columns count from 1.

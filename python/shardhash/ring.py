@@ -16,15 +16,15 @@ Everything here is an immutable value and pure: no file, no network, no clock.
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from math import fsum, inf
 from struct import pack
 from types import MappingProxyType
-from typing import NamedTuple, overload
+from typing import NamedTuple
 
 from shardhash._core import Ring
+from shardhash._moves import MoveSequence
 from shardhash._names import checked_name, checked_positive, listed, quoted
 from shardhash.errors import PlacementError
 from shardhash.hashing import xxh64
@@ -48,33 +48,24 @@ class RingMove(NamedTuple):
     target: str
 
 
-@dataclass(frozen=True, slots=True)
-class RingMoves(Sequence[RingMove]):
+class RingMoves(MoveSequence[RingMove]):
     """The moves from one ring to another: exact, minimal, none if the rings place alike.
 
-    Attributes:
-        ranges: ascending, disjoint; ranges that touch have another source or target. A range
-            that wraps around the end of the ring is two.
+    Ascending, disjoint; ranges that touch have another source or target. A range that wraps around
+    the end of the ring is two.
     """
 
-    ranges: tuple[RingMove, ...]
+    __slots__ = ()
+
+    @property
+    def ranges(self) -> tuple[RingMove, ...]:
+        """The moves as a tuple, the same as `moves`."""
+        return self.moves
 
     @property
     def fraction(self) -> float:
         """The part of all positions that moves, from 0.0 to 1.0."""
-        return sum(move.end - move.start for move in self.ranges) / _POSITIONS
-
-    @overload
-    def __getitem__(self, position: int) -> RingMove: ...
-    @overload
-    def __getitem__(self, position: slice) -> tuple[RingMove, ...]: ...
-    def __getitem__(self, position: int | slice) -> RingMove | tuple[RingMove, ...]:
-        """Return the move at a position, or a tuple of the moves of a slice."""
-        return self.ranges[position]
-
-    def __len__(self) -> int:
-        """Return the number of moves."""
-        return len(self.ranges)
+        return sum(move.end - move.start for move in self.moves) / _POSITIONS
 
 
 class HashRing(Ring):
@@ -220,7 +211,7 @@ class HashRing(Ring):
             return RingMoves(())
         if not self.nodes or not other.nodes:
             raise PlacementError("a ring without nodes owns nothing that could move")
-        return RingMoves(tuple(map(RingMove._make, self._moves(other))))
+        return RingMoves(map(RingMove._make, self._moves(other)))
 
     @property
     def version_hash(self) -> str:

@@ -251,7 +251,7 @@ class RangeMap:
                 merged[-1] = RangeMove(last.lower, move.upper, move.source, move.target)
             else:
                 merged.append(move)
-        return RangeMoves(tuple(merged))
+        return RangeMoves(merged)
 
     def _iter_moves(self, other: "RangeMap") -> Iterator[RangeMove]:
         edges = sorted({*self._bounds, *other.bounds})

@@ -253,7 +253,7 @@ class SlotMap(SlotTable):
                 ranges.setdefault((source, target), []).append((start, end))
             start = end
         moves = (SlotMove(SlotSet.from_ranges(ranges[pair]), *pair) for pair in sorted(ranges))
-        return SlotMoves(tuple(moves), self.slot_count)
+        return SlotMoves(moves, self.slot_count)
 
     @property
     def version_hash(self) -> str:

@@ -1,16 +1,15 @@
 """``SlotMove`` and ``SlotMoves``: what changes its owner between two slot maps."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import overload
+from collections.abc import Iterable
+from typing import NamedTuple
 
+from shardhash._moves import MoveSequence
 from shardhash.slots._set import SlotSet
 
 __all__ = ["SlotMove", "SlotMoves"]
 
 
-@dataclass(frozen=True, slots=True)
-class SlotMove:
+class SlotMove(NamedTuple):
     """The slots that go from one shard to another; never empty, source and target differ."""
 
     slots: SlotSet
@@ -18,8 +17,7 @@ class SlotMove:
     target: str
 
 
-@dataclass(frozen=True, slots=True)
-class SlotMoves(Sequence[SlotMove]):
+class SlotMoves(MoveSequence[SlotMove]):
     """The moves from one slot map to another, one for each pair of shards, sorted by the pair.
 
     Attributes:
@@ -27,8 +25,12 @@ class SlotMoves(Sequence[SlotMove]):
         map_slot_count: number of slots of the two maps.
     """
 
-    moves: tuple[SlotMove, ...]
+    __slots__ = ("map_slot_count",)
     map_slot_count: int
+
+    def __init__(self, moves: Iterable[SlotMove], map_slot_count: int) -> None:
+        super().__init__(moves)
+        object.__setattr__(self, "map_slot_count", map_slot_count)
 
     @property
     def slot_count(self) -> int:
@@ -40,14 +42,5 @@ class SlotMoves(Sequence[SlotMove]):
         """The part of all slots that moves, from 0.0 to 1.0."""
         return self.slot_count / self.map_slot_count
 
-    @overload
-    def __getitem__(self, position: int) -> SlotMove: ...
-    @overload
-    def __getitem__(self, position: slice) -> tuple[SlotMove, ...]: ...
-    def __getitem__(self, position: int | slice) -> SlotMove | tuple[SlotMove, ...]:
-        """Return the move at a position, or a tuple of the moves of a slice."""
-        return self.moves[position]
-
-    def __len__(self) -> int:
-        """Return the number of moves, one for each pair of shards."""
-        return len(self.moves)
+    def _arguments(self) -> tuple[object, ...]:
+        return self.moves, self.map_slot_count
