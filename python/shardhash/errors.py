@@ -14,7 +14,9 @@
     │   ├── PreflightError            schema, data or privileges do not allow the operation
     │   ├── QueryRefusedError         shards cannot answer it as one database would
     │   ├── StaleMapError             the map was not confirmed for too long to read by it
-    │   └── StalePlanError            the plan was made for another configuration or schema
+    │   ├── ShardKeyError             a row without a shard key, or a change of one
+    │   ├── StalePlanError            the plan was made for another configuration or schema
+    │   └── WrongShardError           the shard does not take writes for the row's slot
     ├── StoreError                 1  the configuration's file or store cannot be read or written
     ├── DatabaseError              1  a server or file answered with an error
     │   ├── ServerUnreachableError    no connection
@@ -51,6 +53,7 @@ __all__ = [
     "QueryRefusedError",
     "RefusedError",
     "ServerUnreachableError",
+    "ShardKeyError",
     "ShardhashError",
     "StaleMapError",
     "StalePlanError",
@@ -58,6 +61,7 @@ __all__ = [
     "StoreError",
     "TransientError",
     "UsageError",
+    "WrongShardError",
 ]
 
 
@@ -175,6 +179,41 @@ class StalePlanError(RefusedError):
     """The plan was made for another configuration or schema than the present one."""
 
     code = "stale_plan"
+
+
+class ShardKeyError(RefusedError):
+    """A guard refused a row without a shard key, or a change of a row's shard key."""
+
+    code = "shard_key"
+
+
+class WrongShardError(RefusedError):
+    """A guard refused a write, because the shard does not take writes for the row's slot now.
+
+    The whole statement was undone by the database; its transaction is still open.
+
+    Attributes:
+        mapping: the mapping that the row's table follows.
+        slot: the row's slot, or range number; None where the database does not tell (SQLite).
+        state: ``fenced`` while the slot moves away, ``foreign`` where another shard owns it,
+            ``missing`` where the shard has no row for it.
+    """
+
+    code = "wrong_shard"
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        mapping: str = "",
+        slot: int | None = None,
+        state: str = "",
+        next_step: str = "",
+    ) -> None:
+        super().__init__(message, next_step=next_step)
+        self.mapping = mapping
+        self.slot = slot
+        self.state = state
 
 
 class StoreError(ShardhashError):

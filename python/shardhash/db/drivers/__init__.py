@@ -8,7 +8,7 @@ from shardhash.db.drivers._extras import import_extra
 from shardhash.db.drivers._mysql import MySQLConnector
 from shardhash.db.drivers._secrets import Secrets
 from shardhash.db.drivers._session import SessionSettings
-from shardhash.db.drivers._sqlite import SQLiteConnector, prepare_sqlite
+from shardhash.db.drivers._sqlite import SQLiteConnector, prepare_sqlite, set_pass
 
 __all__ = [
     "Fault",
@@ -20,5 +20,6 @@ __all__ = [
     "fault_of",
     "import_extra",
     "prepare_sqlite",
+    "set_pass",
     "translate",
 ]

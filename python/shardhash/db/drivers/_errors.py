@@ -3,6 +3,7 @@
 Numbers are MariaDB's and MySQL's server errors (1000 and up) and client errors (2000 and up).
 """
 
+import re
 import sqlite3
 import ssl
 from dataclasses import dataclass
@@ -12,8 +13,11 @@ from shardhash.errors import (
     AccessDeniedError,
     DatabaseError,
     DeadlineError,
+    RefusedError,
     ServerUnreachableError,
+    ShardKeyError,
     TransientError,
+    WrongShardError,
 )
 
 __all__ = ["Fault", "Place", "fault_of", "server_code", "translate"]
@@ -69,6 +73,19 @@ _DENIED_CODES = frozenset(
 _READ_ONLY_CODES = frozenset({1290, 1792, 1836})
 _DEADLINE_CODES = frozenset({1969, 3024})  # MariaDB's and MySQL's
 _TLS_ERROR = 2026
+_SIGNALLED = 1644
+
+_WRONG_SHARD = re.compile(
+    r"shardhash: (?P<mapping>\S+) (?:slot|range)(?: (?P<slot>[0-9]+))? is (?P<state>\w+) here"
+)
+_WRONG_KEY = re.compile(
+    r"shardhash: (?P<mapping>\S+) takes no (?:row without|change of) a shard key"
+)
+_GUARD_NEXT_STEPS = {
+    "fenced": "the slot is being moved: try again when that has ended (shardhash op list)",
+    "foreign": "load the configuration anew, and write to the shard that owns the key",
+    "missing": "fill the shard's slots: shardhash mapping guard on",
+}
 
 _NEXT_STEPS = {
     1040: "wait, lower the connection cap of clients, or raise max_connections",
@@ -85,6 +102,7 @@ _NEXT_STEPS = {
     1203: "lower the connection cap, or raise the user's max_user_connections",
     1227: "connect as a user that has this privilege",
     1419: "set log_bin_trust_function_creators=1 on the server, or connect as a user with SUPER",
+    1449: "create the account again, or install the guards anew as another one",
     1451: "look at the rows that refer to it: they have to go first",
     1698: "this account logs in by the operating system's user: give it a password, or use another",
 }
@@ -100,8 +118,12 @@ _SQLITE_DENIED = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite
 _SQLITE_PRIMARY_CODE = 0xFF
 
 
-def translate(error: Exception, place: Place, *, is_connecting: bool = False) -> DatabaseError:
-    """Return the DatabaseError that a driver's error means; the caller raises it ``from`` that.
+def translate(
+    error: Exception, place: Place, *, is_connecting: bool = False
+) -> DatabaseError | RefusedError:
+    """Return what a driver's error means; the caller raises it ``from`` that.
+
+    That is a DatabaseError, or WrongShardError or ShardKeyError where a guard has refused a write.
 
     Args:
         error: of PyMySQL, sqlite3, or SQLAlchemy around one of them.
@@ -109,6 +131,9 @@ def translate(error: Exception, place: Place, *, is_connecting: bool = False) ->
         is_connecting: whether it happened before there was a session.
     """
     driver = _driver_error(error)
+    refusal = _guard_refusal(driver, place)
+    if refusal is not None:
+        return refusal
     if isinstance(driver, sqlite3.Error):
         return _from_sqlite(driver, place)
     return _from_server(driver, place, is_connecting=is_connecting)
@@ -138,6 +163,28 @@ def _driver_error(error: BaseException) -> BaseException:
     """Return what a SQLAlchemy error wraps, or the error itself."""
     wrapped = getattr(error, "orig", None)
     return wrapped if isinstance(wrapped, BaseException) else error
+
+
+def _guard_refusal(error: BaseException, place: Place) -> RefusedError | None:
+    """Return what a guard's refusal means; None for every other error."""
+    is_sqlite = isinstance(error, sqlite3.IntegrityError)
+    if not is_sqlite and server_code(error) != _SIGNALLED:
+        return None
+    said = _said(error)
+    message = f"{place}: {said}"
+    if wrong := _WRONG_SHARD.match(said):
+        return WrongShardError(
+            message,
+            mapping=wrong["mapping"],
+            slot=int(wrong["slot"]) if wrong["slot"] else None,
+            state=wrong["state"],
+            next_step=_GUARD_NEXT_STEPS.get(wrong["state"], ""),
+        )
+    if _WRONG_KEY.match(said):
+        return ShardKeyError(
+            message, next_step="write every row with its key, and never change the key of a row"
+        )
+    return None
 
 
 def _from_server(error: BaseException, place: Place, *, is_connecting: bool) -> DatabaseError:
@@ -210,6 +257,8 @@ def _from_sqlite(error: sqlite3.Error, place: Place) -> DatabaseError:
     if _is_busy(error):
         return TransientError(message, next_step="end the transaction that holds the file's lock")
     next_step = _SQLITE_NEXT_STEPS.get(code, "")
+    if "no such function: shardhash_" in str(error):
+        next_step = "call shardhash.db.prepare_sqlite(connection) when the file is opened"
     if code in _SQLITE_DENIED:
         return AccessDeniedError(message, next_step=next_step)
     if code == sqlite3.SQLITE_CANTOPEN:

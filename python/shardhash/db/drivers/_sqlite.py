@@ -5,13 +5,14 @@ import sqlite3
 import struct
 import zlib
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from shardhash.db.drivers._errors import Place
 from shardhash.db.drivers._session import SessionSettings
 from shardhash.errors import ServerUnreachableError
 
-__all__ = ["SQLiteConnector", "prepare_sqlite"]
+__all__ = ["SQLiteConnector", "prepare_sqlite", "set_pass"]
 
 _DEFAULT_LOCK_WAIT_S = 5
 
@@ -69,13 +70,25 @@ def prepare_sqlite(connection: sqlite3.Connection) -> None:
     """Register shardhash's SQL functions on a connection that the application owns.
 
     Guarded tables refuse writes from connections that lack them. ``shardhash_crc32(value)`` is the
-    CRC-32 of a key's bytes, ``shardhash_row_digest(...)`` a SHA-256 over its arguments; both are
-    stable since 0.1. Also sets ``recursive_triggers``, without which an ``OR REPLACE`` deletes
-    rows that triggers do not see.
+    CRC-32 of a key's bytes, ``shardhash_row_digest(...)`` a SHA-256 over its arguments,
+    ``shardhash_datetime(text)`` the one spelling of a moment that sorts; they are stable since
+    0.1. ``shardhash_pass()`` is NULL: an application does not write past guards. Also sets
+    ``recursive_triggers``, without which an ``OR REPLACE`` deletes rows that triggers do not see.
     """
     connection.create_function("shardhash_crc32", 1, _crc32, deterministic=True)
     connection.create_function("shardhash_row_digest", -1, _row_digest, deterministic=True)
+    connection.create_function("shardhash_datetime", 1, _datetime, deterministic=True)
+    set_pass(connection, None)
     connection.execute("PRAGMA recursive_triggers = ON")
+
+
+def set_pass(connection: sqlite3.Connection, token: str | None) -> None:
+    """Let ``shardhash_pass()`` give the SHA-256 of a token on a connection, or NULL.
+
+    A guard lets a connection write whose value is in the shard's ``_shardhash_pass``.
+    """
+    digest = None if token is None else hashlib.sha256(token.encode()).digest()
+    connection.create_function("shardhash_pass", 0, lambda: digest)
 
 
 def _crc32(value: Value) -> int | None:
@@ -85,6 +98,16 @@ def _crc32(value: Value) -> int | None:
     if isinstance(value, float):
         raise TypeError("a floating point number has no key bytes")
     return zlib.crc32(value if isinstance(value, bytes) else str(value).encode())
+
+
+def _datetime(text: str | None) -> str | None:
+    """Return a date and time without zone as ``YYYY-MM-DD HH:MM:SS.ffffff``."""
+    if text is None:
+        return None
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is not None:
+        raise ValueError("a datetime key has no time zone")
+    return moment.isoformat(sep=" ", timespec="microseconds")
 
 
 def _row_digest(*values: Value) -> bytes:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from shardhash.db.schema import Column, Table
-from shardhash.db.sql._text import Statement, placeholder, quote, table_name
+from shardhash.db.sql._text import Statement, literal, placeholder, quote, table_name
 from shardhash.db.topology import Backend, KeyType
 from shardhash.errors import PreflightError
 
@@ -32,8 +32,12 @@ _SQLITE_STORAGE = {
 _UUID16_DEFINITIONS = ("binary(16)", "varbinary(16)")
 
 
-def key_bytes_expression(column: Column, key_type: KeyType, backend: Backend) -> str:
+def key_bytes_expression(
+    column: Column, key_type: KeyType, backend: Backend, *, row: str = ""
+) -> str:
     """Return SQL for the key bytes of a column, as the client would encode the same value.
+
+    ``row`` is what stands before the column's name: ``"NEW."`` or ``"OLD."`` in a trigger.
 
     Raises:
         PreflightError: the column cannot hold keys of that type, or has no exact text.
@@ -41,20 +45,22 @@ def key_bytes_expression(column: Column, key_type: KeyType, backend: Backend) ->
     Source: CRC32() hashes the bytes of its argument's text in the argument's own charset
     (MariaDB and MySQL manuals, CRC32), so the charset is made utf8mb4 first.
     """
-    name = quote(column.name, backend)
+    name = row + quote(column.name, backend)
     if backend is Backend.SQLITE:
         _check_sqlite_type(column, key_type)
         return name
     return _mysql_key_bytes(column, key_type, name)
 
 
-def distinct_key_expression(column: Column, key_type: KeyType, backend: Backend) -> str:
+def distinct_key_expression(
+    column: Column, key_type: KeyType, backend: Backend, *, row: str = ""
+) -> str:
     """Return SQL for a key that the server compares as bytes and the client can hash.
 
-    It gives an integer for ``int``, key bytes or their text for all else. Raises PreflightError as
-    ``key_bytes_expression`` does.
+    It gives an integer for ``int``, key bytes or their text for all else. ``row`` and
+    PreflightError are as in ``key_bytes_expression``.
     """
-    key = key_bytes_expression(column, key_type, backend)
+    key = key_bytes_expression(column, key_type, backend, row=row)
     if backend is Backend.SQLITE:
         return f"{key} COLLATE BINARY" if column.is_text else key
     if key_type is KeyType.INT or column.is_binary:
@@ -62,13 +68,17 @@ def distinct_key_expression(column: Column, key_type: KeyType, backend: Backend)
     return f"CAST(CONVERT({key} USING utf8mb4) AS BINARY)"
 
 
-def slot_expression(column: Column, key_type: KeyType, *, slot_count: int, backend: Backend) -> str:
+def slot_expression(
+    column: Column, key_type: KeyType, *, slot_count: int, backend: Backend, row: str = ""
+) -> str:
     """Return SQL for the slot of a row, NULL where its key is NULL.
 
-    ``slot_count`` is a power of two. Raises PreflightError as ``key_bytes_expression`` does.
+    ``slot_count`` is a power of two. ``row`` and PreflightError are as in
+    ``key_bytes_expression``.
     """
     function = "shardhash_crc32" if backend is Backend.SQLITE else "CRC32"
-    return f"({function}({key_bytes_expression(column, key_type, backend)}) & {slot_count - 1})"
+    key = key_bytes_expression(column, key_type, backend, row=row)
+    return f"({function}({key}) & {slot_count - 1})"
 
 
 def unusable_keys(table: Table, column: Column, key_type: KeyType) -> Statement | None:
@@ -103,7 +113,7 @@ def slot_proof(
     name = quote(column.name, table.backend)
     return (
         f"SELECT {slot} AS slot, COUNT(*) FROM {table_name(table)} "
-        f"WHERE {name} = {_literal(key, table.backend)} GROUP BY slot"
+        f"WHERE {name} = {literal(key, table.backend)} GROUP BY slot"
     ).replace("%%", "%")
 
 
@@ -151,19 +161,6 @@ def _check_sqlite_type(column: Column, key_type: KeyType) -> None:
         raise _refuse_key(
             column, key_type, f"SQLite needs a column declared to hold {storage.upper()} values"
         )
-
-
-def _literal(key: int | str | bytes, backend: Backend) -> str:
-    """Return a key as SQL text; the tool itself binds its values."""
-    if isinstance(key, int):
-        return str(key)
-    if isinstance(key, bytes):
-        return f"x'{key.hex()}'"
-    if key.isascii() and key.isprintable() and not set(key) & {"'", "\\", "%"}:
-        return f"'{key}'"
-    if backend is Backend.SQLITE:
-        return f"CAST(x'{key.encode().hex()}' AS TEXT)"
-    return f"CONVERT(x'{key.encode().hex()}' USING utf8mb4)"
 
 
 def slot_in(

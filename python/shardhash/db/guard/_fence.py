@@ -1,0 +1,204 @@
+"""Fence slots: from then on the shard refuses writes to them, and none is in flight.
+
+One short transaction sets all states. It waits for the transactions that wrote to one of the
+slots, and while it waits, later writers to those slots wait behind it; so it gives up after one
+second, lets them pass, and tries again.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shardhash.db import sql
+from shardhash.db.connections import ConnectionManager
+from shardhash.db.drivers import Fault, fault_of
+from shardhash.db.guard._control import check_token
+from shardhash.db.guard._run import fetch, run
+from shardhash.db.guard._slots import read_slots, set_slots
+from shardhash.db.ports import Clock
+from shardhash.db.sql import ControlPlace, SlotState
+from shardhash.db.topology import Backend
+from shardhash.errors import DatabaseError, PreflightError, StoppedError
+from shardhash.slots import SlotSet
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+__all__ = ["fence_slots"]
+
+_LONGEST_WAIT_S = 1  # of one try; behind it other writers wait
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 2.0
+_DURABLE_FLUSHES = frozenset({1, 3})  # 3 is MariaDB's: as 1, and at each step of a group commit
+_PASSING = frozenset({Fault.LOCK_WAIT, Fault.DEADLOCK})
+
+
+def fence_slots(
+    connections: ConnectionManager,
+    shard: str,
+    place: ControlPlace,
+    mapping: str,
+    slots: SlotSet,
+    *,
+    token: int,
+    wait_s: float,
+    clock: Clock,
+) -> None:
+    """Set owned slots to ``fenced`` and commit; slots that are fenced already stay so.
+
+    When it returns, no transaction that wrote to one of the slots is open or prepared, and the
+    server's next crash does not forget the fence.
+
+    Args:
+        connections: to the shard; the fence takes one of them.
+        shard: its name there.
+        place: of its control tables.
+        mapping: the name of the mapping.
+        slots: of the mapping, all ``owned`` or ``fenced``.
+        token: the operation's fencing token.
+        wait_s: how long to try, in seconds.
+        clock: measures it, and sleeps between tries.
+
+    Raises:
+        PreflightError: the server could forget the fence in a crash, or a slot is not here to be
+            fenced; nothing was changed.
+        LeaseLostError: another process has taken the shard over; nothing was changed.
+        StoppedError: transactions stood in the way all the time; they are named, and the slots
+            are as they were before.
+    """
+    fence = _Fence(connections, shard, place, mapping, slots, token)
+    fence.check_server()
+    deadline = clock.monotonic() + wait_s
+    pause_s = _FIRST_PAUSE_S
+    while not fence.try_once():
+        left_s = deadline - clock.monotonic()
+        if left_s <= 0:
+            raise fence.stopped(wait_s)
+        clock.sleep(min(pause_s, left_s))
+        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fence:
+    connections: ConnectionManager
+    shard: str
+    place: ControlPlace
+    mapping: str
+    slots: SlotSet
+    token: int
+
+    @property
+    def is_server(self) -> bool:
+        return self.place.backend is Backend.MYSQL
+
+    def check_server(self) -> None:
+        """Refuse a server whose crash would take the fence back."""
+        if not self.is_server:
+            return
+        with self.connections.write(self.shard) as connection:
+            [(flush,)] = fetch(connection, sql.read_fence_settings())
+        if int(flush) not in _DURABLE_FLUSHES:
+            raise PreflightError(
+                f"slots of {self.shard} were to be fenced, but its server has "
+                f"innodb_flush_log_at_trx_commit = {flush}: a crash could forget the fence",
+                next_step="SET GLOBAL innodb_flush_log_at_trx_commit = 1",
+            )
+
+    def try_once(self) -> bool:
+        """Fence, or leave all as it was and return False.
+
+        An XA transaction gives its locks back when it is prepared, and lands after the fence: so
+        none may be prepared before or after.
+        """
+        if self._count_prepared():
+            return False
+        try:
+            opened = self._set_states()
+        except DatabaseError as error:
+            if fault_of(error) in _PASSING:
+                return False
+            raise
+        if not self._count_prepared():
+            return True
+        self._open_again(opened)
+        return False
+
+    def stopped(self, wait_s: float) -> StoppedError:
+        """Return the error that names what is in the way."""
+        prepared = self._count_prepared()
+        found = self._blockers()
+        if prepared:
+            found.insert(0, f"{prepared} prepared XA transactions (XA RECOVER lists them)")
+        return StoppedError(
+            f"{len(self.slots)} slots of {self.mapping} on shard {self.shard} could not be fenced "
+            f"in {wait_s:g} s: in the way are {'; '.join(found)}",
+            next_step="let them end, or KILL them, then resume; or wait longer: --fence-wait",
+        )
+
+    def _set_states(self) -> SlotSet:
+        """Fence in one transaction and return the slots that were owned until then."""
+        with (
+            self.connections.write(self.shard) as connection,
+            _short_waits(connection, self.place),
+            connection.begin(),
+        ):
+            check_token(connection, self.place, self.token)
+            owned = self.slots & read_slots(connection, self.place, self.mapping)[SlotState.OWNED]
+            self._set(connection, self.slots, SlotState.FENCED, SlotState.OWNED)
+        return owned
+
+    def _open_again(self, slots: SlotSet) -> None:
+        """Undo a fence that a prepared transaction has made worthless."""
+        with self.connections.write(self.shard) as connection, connection.begin():
+            check_token(connection, self.place, self.token)
+            self._set(connection, slots, SlotState.OWNED, SlotState.FENCED)
+
+    def _set(
+        self, connection: "Connection", slots: SlotSet, state: SlotState, before: SlotState
+    ) -> None:
+        set_slots(connection, self.place, self.mapping, slots, state, among={before})
+
+    def _count_prepared(self) -> int:
+        if not self.is_server:
+            return 0
+        with self.connections.write(self.shard) as connection:
+            return len(fetch(connection, sql.prepared_transactions()))
+
+    def _blockers(self) -> list[str]:
+        """Return the open transactions in words; what they said is none of our business."""
+        if not self.is_server:
+            return ["another process that writes to the file"]
+        try:
+            with self.connections.write(self.shard) as connection, _server_time(connection):
+                rows = fetch(connection, sql.open_transactions())
+        except DatabaseError:
+            return ["open transactions (an account with PROCESS is shown which)"]
+        named = [f"connection {number} of {user} ({age} s)" for number, user, age in rows]
+        return named or ["transactions that have ended by now"]
+
+
+@contextmanager
+def _short_waits(connection: "Connection", place: ControlPlace) -> Iterator[None]:
+    """Let the session wait only briefly, for rows and for LOCK TABLES; SQLite has its own limit."""
+    if place.backend is Backend.SQLITE:
+        yield
+        return
+    [(rows_s, tables_s)] = fetch(connection, sql.read_lock_waits())
+    run(connection, sql.set_lock_waits(_LONGEST_WAIT_S, _LONGEST_WAIT_S))
+    connection.rollback()
+    try:
+        yield
+    finally:
+        run(connection, sql.set_lock_waits(rows_s, tables_s))
+
+
+@contextmanager
+def _server_time(connection: "Connection") -> Iterator[None]:
+    """Let the session's NOW() be in the server's own time zone."""
+    [(zone,)] = fetch(connection, sql.Statement("SELECT @@SESSION.time_zone"))
+    run(connection, sql.set_time_zone("SYSTEM"))
+    try:
+        yield
+    finally:
+        run(connection, sql.set_time_zone(zone))

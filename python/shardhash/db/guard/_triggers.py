@@ -1,0 +1,217 @@
+"""Install, remove and check the guards of a shard's tables."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING
+
+from shardhash.db import sql
+from shardhash.db.guard._run import fetch, run
+from shardhash.db.schema import Table
+from shardhash.db.sql import ControlPlace, GuardEvent, Statement
+from shardhash.db.topology import Backend, Mapping
+from shardhash.errors import PreflightError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+__all__ = ["GuardFault", "GuardedTable", "find_guard_faults", "install_guards", "remove_guards"]
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedTable:
+    """A table of a mapping, and the column that holds its shard key."""
+
+    table: Table
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class GuardFault:
+    """What is wrong with one guard, as a phrase: ``is missing``, ``differs: ...``."""
+
+    table: str
+    event: GuardEvent
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A guard as the server describes it; ``definer`` is ``user@host``."""
+
+    name: str
+    table: str
+    kind: str
+    text: str
+    mode: str
+    definer: str
+
+
+def install_guards(
+    connection: "Connection",
+    place: ControlPlace,
+    mapping: Mapping,
+    tables: Sequence[GuardedTable],
+    *,
+    definer: tuple[str, str] | None = None,
+) -> None:
+    """Give each table its three guards; those that are right stay.
+
+    A guard that differs is replaced by making the new one before the old one goes, so that a
+    guarded table is never without. Every statement waits for open transactions on its table. On
+    MySQL each commits by itself.
+
+    Guards run with the rights of their definer: the session's own account, or user and host given
+    as `definer`, for which the session needs SUPER or SET USER. It needs SELECT on the tables,
+    SELECT and UPDATE on the control tables. If it is dropped, every write fails with error 1449,
+    and ``find_guard_faults`` names the guards concerned.
+
+    Raises:
+        PreflightError: the mapping is by a ring, or a table cannot be guarded.
+        DatabaseError: the server refused; guards made before stay.
+    """
+    wanted = [
+        (guarded.table, event, _text(place, mapping, guarded, event))
+        for guarded in tables
+        for event in GuardEvent
+    ]
+    with _guard_mode(connection, place):
+        for table, event, text in wanted:
+            _install(connection, place, table, event, text, definer)
+
+
+def remove_guards(connection: "Connection", place: ControlPlace, tables: Iterable[str]) -> None:
+    """Remove all guards of the named tables; a table without any, or a missing one, is fine."""
+    names = {name.lower() for name in tables}
+    for found in _guards(connection, place):
+        if found.table.lower() in names:
+            run(connection, sql.drop_guard(place, found.name))
+
+
+def find_guard_faults(
+    connection: "Connection",
+    place: ControlPlace,
+    mapping: Mapping,
+    tables: Sequence[GuardedTable],
+) -> list[GuardFault]:
+    """Return what is missing, differs, or has a definer that does not exist; only reads.
+
+    On MySQL the account needs TRIGGER to see guards, and SELECT on ``mysql.user`` to see dropped
+    definers; without the latter none is reported.
+    """
+    found = _guards(connection, place)
+    accounts = _accounts(connection, place)
+    faults = []
+    for guarded in tables:
+        for event in GuardEvent:
+            text = _text(place, mapping, guarded, event)
+            ours = [each for each in found if _is_for(each, guarded.table, event)]
+            problem = _problem(place, guarded.table, event, text, ours, accounts)
+            if problem:
+                faults.append(GuardFault(guarded.table.name, event, problem))
+    return faults
+
+
+def _text(place: ControlPlace, mapping: Mapping, guarded: GuardedTable, event: GuardEvent) -> str:
+    table = guarded.table
+    if table.kind != "table" or not table.is_transactional:
+        what = f"a {table.kind}" if table.kind != "table" else "a table without transactions"
+        raise PreflightError(
+            f"{table.name} was to be guarded, but is {what}",
+            next_step=f"make {table.name} an InnoDB table, or take it out of the mapping",
+        )
+    return sql.guard_text(place, mapping, table, table.column(guarded.key), event)
+
+
+def _install(
+    connection: "Connection",
+    place: ControlPlace,
+    table: Table,
+    event: GuardEvent,
+    text: str,
+    definer: tuple[str, str] | None,
+) -> None:
+    there = [each for each in _guards(connection, place) if _is_for(each, table, event)]
+    right = [each for each in there if _is_right(place, table, event, text, each, definer)]
+    if not right:
+        taken = {each.name for each in there}
+        names = (sql.guard_name(table.name, event, number) for number in count(1))
+        name = next(name for name in names if name not in taken)
+        run(connection, sql.create_guard(place, name, table, event, text, definer))
+    for each in there:
+        if each not in right[:1]:
+            run(connection, sql.drop_guard(place, each.name))
+
+
+def _guards(connection: "Connection", place: ControlPlace) -> list[_Found]:
+    rows = fetch(connection, sql.find_guards(place))
+    return [_Found(*row) for row in rows]
+
+
+def _is_for(found: _Found, table: Table, event: GuardEvent) -> bool:
+    prefix = f"_shardhash_guard_{event.lower()}"
+    return found.table.lower() == table.name.lower() and found.name.lower().startswith(prefix)
+
+
+def _is_right(
+    place: ControlPlace,
+    table: Table,
+    event: GuardEvent,
+    text: str,
+    found: _Found,
+    definer: tuple[str, str] | None = None,
+) -> bool:
+    if place.backend is Backend.SQLITE:
+        return found.text == sql.create_guard(place, found.name, table, event, text).sql
+    wanted = found.definer if definer is None else "@".join(definer)
+    return (found.kind, found.text, found.mode, found.definer) == (
+        f"AFTER {event.value}",
+        text.replace("%%", "%"),
+        sql.GUARD_MODE,
+        wanted,
+    )
+
+
+def _problem(
+    place: ControlPlace,
+    table: Table,
+    event: GuardEvent,
+    text: str,
+    found: Sequence[_Found],
+    accounts: frozenset[str] | None,
+) -> str:
+    if not found:
+        return "is missing"
+    if len(found) > 1 or not _is_right(place, table, event, text, found[0]):
+        return "differs from what this mapping needs"
+    definer = found[0].definer
+    if accounts is not None and definer not in accounts:
+        return f"runs as {definer}, an account that does not exist: every write fails (1449)"
+    return ""
+
+
+def _accounts(connection: "Connection", place: ControlPlace) -> frozenset[str] | None:
+    """Return all accounts of a server as ``user@host``; None where that cannot be told."""
+    from sqlalchemy.exc import DBAPIError
+
+    if place.backend is Backend.SQLITE:
+        return frozenset({""})
+    try:
+        return frozenset(f"{user}@{host}" for user, host in fetch(connection, sql.list_accounts()))
+    except DBAPIError:
+        return None
+
+
+@contextmanager
+def _guard_mode(connection: "Connection", place: ControlPlace) -> Iterator[None]:
+    """Let MySQL store the guards' own sql_mode with them, whatever the session's is."""
+    if place.backend is Backend.SQLITE:
+        yield
+        return
+    [(mode,)] = fetch(connection, Statement("SELECT @@SESSION.sql_mode"))
+    run(connection, sql.set_sql_mode(sql.GUARD_MODE))
+    try:
+        yield
+    finally:
+        run(connection, sql.set_sql_mode(mode))
