@@ -10,7 +10,7 @@ cdef uint64_t checked_seed(object seed) except? 0:
     try:
         return PyNumber_Index(seed)
     except (OverflowError, TypeError) as error:
-        raise PlacementError(f"seed {seed!r:.60}: it must be an int in [0, 2**64)") from error
+        raise PlacementError(f"seed {shown(seed)}: it must be an int in [0, 2**64)") from error
 
 
 def crc32(key, /):

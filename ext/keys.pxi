@@ -18,6 +18,14 @@ cdef str key_name(Py_ssize_t index):
     return "key" if index < 0 else f"keys[{index}]"
 
 
+cdef str shown(object value):
+    """Return a value for a message, cut short; Python refuses the text of very long ints."""
+    try:
+        return f"{value!r:.60}"
+    except ValueError:
+        return f"{type(value).__name__} with too many digits"
+
+
 cdef object no_key(object key, Py_ssize_t index):
     """Return the exception for a value that has no key bytes."""
     name = type(key).__name__

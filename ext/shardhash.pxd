@@ -16,6 +16,7 @@ cdef extern from "shardhash.h" nogil:
         SH_ERR_KEY_SIZE
         SH_ERR_OFFSETS
         SH_ERR_VIEW
+        SH_ERR_NEGATIVE
 
     ctypedef struct sh_span:
         const uint8_t *data
@@ -28,6 +29,7 @@ cdef extern from "shardhash.h" nogil:
         SH_HASH_MURMUR2
         SH_HASH_MD5_KETAMA
         SH_HASH_FNV_TWEMPROXY
+        SH_HASH_REDIS
 
     uint64_t sh_hash_span(sh_hash hash, uint64_t seed, sh_span key) noexcept
 
@@ -52,6 +54,8 @@ cdef extern from "shardhash.h" nogil:
         const void *const *buffers
         const int64_t *buffer_sizes
         size_t buffer_count
+
+    uint64_t sh_keys_integer(const sh_keys *keys, size_t i) noexcept
 
     ctypedef struct sh_texts:
         pass
@@ -135,3 +139,9 @@ cdef extern from "shardhash.h" nogil:
     sh_rule sh_rule_slot(const sh_slots *slots) noexcept
     sh_rule sh_rule_slot_owner(const sh_slots *slots) noexcept
     size_t sh_others(uint32_t *items, size_t count, uint32_t owner) noexcept
+
+    sh_rule sh_rule_kafka(const uint32_t *partition_count) noexcept
+    uint32_t sh_jump(uint64_t hash, uint32_t n) noexcept
+    sh_status sh_keys_jump(const sh_keys *hashes, uint32_t n, uint32_t *out, size_t *bad) noexcept
+    uint64_t sh_des_null(uint64_t block) noexcept
+    void sh_keys_des_null(const sh_keys *values, uint64_t *out) noexcept

@@ -1,6 +1,8 @@
 # The base of SlotMap.
 
-cdef dict SLOT_HASHES = {"crc32": SH_HASH_CRC32, "xxh64": SH_HASH_XXH64}
+cdef dict SLOT_HASHES = {
+    "crc32": SH_HASH_CRC32, "xxh64": SH_HASH_XXH64, "redis": SH_HASH_REDIS,
+}
 
 
 cdef class SlotTable:
@@ -20,7 +22,7 @@ cdef class SlotTable:
         Args:
             shards: tuple of str.
             owners: buffer uint16[slot_count] of indices into `shards`.
-            scheme: ``crc32`` or ``xxh64``.
+            scheme: a key of SLOT_HASHES.
 
         Raises:
             RuntimeError: the table is built already.

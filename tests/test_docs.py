@@ -125,8 +125,9 @@ def test_every_option_is_in_the_reference() -> None:
 
 
 def public_names() -> Iterator[str]:
-    """Yield what ``shardhash`` and ``shardhash.db`` offer."""
-    for face in ("__init__.py", "db/__init__.py", "errors.py"):
+    """Yield what ``shardhash``, its core modules and ``shardhash.db`` offer."""
+    faces = ["__init__.py", "keys.py", "hashing.py", "interop.py", "db/__init__.py", "errors.py"]
+    for face in faces:
         tree = ast.parse((ROOT / "python/shardhash" / face).read_text())
         for node in tree.body:
             if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":

@@ -1,4 +1,4 @@
-/* CRC-32 (slicing by 8) and CRC-16/XMODEM. */
+/* CRC-32 (slicing by 8), CRC-16/XMODEM, and the latter as Redis Cluster applies it. */
 #include "internal.h"
 #include "xor_table.h"
 
@@ -91,5 +91,26 @@ void sh_crc32_spans(const sh_span *keys, size_t count, uint64_t *hashes) {
 void sh_crc16_spans(const sh_span *keys, size_t count, uint64_t *hashes) {
     for (size_t i = 0; i < count; i++) {
         hashes[i] = crc16(keys[i].data, keys[i].size);
+    }
+}
+
+/* Return the part of a key that Redis Cluster hashes. */
+static inline sh_span redis_part(sh_span key) {
+    const uint8_t *open = key.size > 0 ? memchr(key.data, '{', key.size) : NULL;
+    if (open == NULL) {
+        return key;
+    }
+    const uint8_t *tag = open + 1;
+    const uint8_t *close = memchr(tag, '}', key.size - (size_t)(tag - key.data));
+    if (close == NULL || close == tag) {
+        return key;
+    }
+    return (sh_span){tag, (size_t)(close - tag)};
+}
+
+void sh_redis_spans(const sh_span *keys, size_t count, uint64_t *hashes) {
+    for (size_t i = 0; i < count; i++) {
+        sh_span part = redis_part(keys[i]);
+        hashes[i] = crc16(part.data, part.size);
     }
 }

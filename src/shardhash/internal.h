@@ -57,6 +57,7 @@ void sh_xxh64_spans(const sh_span *keys, size_t count, uint64_t seed, uint64_t *
 void sh_murmur2_spans(const sh_span *keys, size_t count, uint64_t *hashes);
 void sh_md5_ketama_spans(const sh_span *keys, size_t count, uint64_t *hashes);
 void sh_fnv_twemproxy_spans(const sh_span *keys, size_t count, uint64_t *hashes);
+void sh_redis_spans(const sh_span *keys, size_t count, uint64_t *hashes);
 
 /* MD5 in steps: start; whole blocks of 64 bytes, whose size is returned; then the rest of any
  * size, with which `total` bytes were hashed in all. `state` is the digest at the end. */

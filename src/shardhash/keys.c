@@ -142,6 +142,42 @@ size_t sh_first_null(const uint8_t *bitmap, size_t offset, size_t count) {
     return count;
 }
 
+/* ---- Integers ------------------------------------------------------------------------------ */
+
+bool sh_layout_is_signed(sh_layout layout) {
+    return layout == SH_KEYS_I8 || layout == SH_KEYS_I16 || layout == SH_KEYS_I32 ||
+           layout == SH_KEYS_I64;
+}
+
+/* memcpy, because buffers of others need not be aligned. */
+#define RETURN_ITEM(type)                                                              \
+    {                                                                                  \
+        type value;                                                                    \
+        memcpy(&value, (const uint8_t *)keys->items + i * sizeof value, sizeof value); \
+        return (uint64_t)value;                                                        \
+    }
+
+uint64_t sh_keys_integer(const sh_keys *keys, size_t i) {
+    switch (keys->layout) {
+    case SH_KEYS_I8:
+        RETURN_ITEM(int8_t)
+    case SH_KEYS_U8:
+        RETURN_ITEM(uint8_t)
+    case SH_KEYS_I16:
+        RETURN_ITEM(int16_t)
+    case SH_KEYS_U16:
+        RETURN_ITEM(uint16_t)
+    case SH_KEYS_I32:
+        RETURN_ITEM(int32_t)
+    case SH_KEYS_U32:
+        RETURN_ITEM(uint32_t)
+    case SH_KEYS_I64:
+        RETURN_ITEM(int64_t)
+    default:
+        RETURN_ITEM(uint64_t)
+    }
+}
+
 /* ---- Hash and finish ----------------------------------------------------------------------- */
 
 uint64_t sh_hash_span(sh_hash hash, uint64_t seed, sh_span key) {
@@ -157,6 +193,9 @@ uint64_t sh_hash_span(sh_hash hash, uint64_t seed, sh_span key) {
         return sh_murmur2(key.data, key.size);
     case SH_HASH_FNV_TWEMPROXY:
         sh_fnv_twemproxy_spans(&key, 1, &value);
+        return value;
+    case SH_HASH_REDIS:
+        sh_redis_spans(&key, 1, &value);
         return value;
     case SH_HASH_MD5_KETAMA:
         break;
@@ -186,6 +225,9 @@ void sh_hash_spans(sh_hash hash, uint64_t seed, const sh_span *keys, size_t coun
     case SH_HASH_FNV_TWEMPROXY:
         sh_fnv_twemproxy_spans(keys, count, hashes);
         break;
+    case SH_HASH_REDIS:
+        sh_redis_spans(keys, count, hashes);
+        break;
     }
 }
 
@@ -213,6 +255,7 @@ static void finish_u64(const void *table, const uint64_t *hashes, size_t count, 
 sh_rule sh_rule_hash(sh_hash hash, uint64_t seed) {
     switch (hash) {
     case SH_HASH_CRC16:
+    case SH_HASH_REDIS:
         return (sh_rule){hash, seed, finish_u16, NULL, sizeof(uint16_t)};
     case SH_HASH_XXH64:
         return (sh_rule){hash, seed, finish_u64, NULL, sizeof(uint64_t)};

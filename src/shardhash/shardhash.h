@@ -39,7 +39,8 @@ typedef enum sh_status {
     SH_OK = 0,
     SH_ERR_KEY_SIZE, /* a key longer than SH_KEY_SIZE_MAX */
     SH_ERR_OFFSETS,  /* offsets that are negative or run backwards, or point into no data */
-    SH_ERR_VIEW      /* a view with a negative size, or outside its buffer */
+    SH_ERR_VIEW,     /* a view with a negative size, or outside its buffer */
+    SH_ERR_NEGATIVE  /* an integer below 0 where none may be */
 } sh_status;
 
 /* `size` bytes at `data`; borrowed. `data` may be NULL if `size` is 0. */
@@ -72,8 +73,11 @@ typedef enum sh_hash {
     SH_HASH_XXH64, /* the only one that uses a seed */
     SH_HASH_MURMUR2,
     SH_HASH_MD5_KETAMA,   /* the first word of MD5, as ketama takes it */
-    SH_HASH_FNV_TWEMPROXY /* FNV-1a 64 cut to 32 bits, bytes signed: twemproxy's fnv1a_64.
+    SH_HASH_FNV_TWEMPROXY, /* FNV-1a 64 cut to 32 bits, bytes signed: twemproxy's fnv1a_64.
                              Source: src/hashkit/nc_fnv.c of github.com/twitter/twemproxy */
+    SH_HASH_REDIS         /* CRC-16 of the key, or of its hash tag: of the bytes, if any, between
+                             the first '{' and the next '}'.
+                             Source: "Redis cluster specification", Hash tags */
 } sh_hash;
 
 /* Return the hash of one key, zero-extended to 64 bits. */
@@ -116,6 +120,12 @@ typedef struct sh_keys {
     const int64_t *buffer_sizes; /* bytes of each buffer */
     size_t buffer_count;
 } sh_keys;
+
+/* Return whether the integers of a layout have a sign. */
+bool sh_layout_is_signed(sh_layout layout);
+
+/* Return item i of a batch of integers as 64 bits, two's complement if it is negative. */
+uint64_t sh_keys_integer(const sh_keys *keys, size_t i);
 
 /* Memory for the texts of one block of integer keys. */
 typedef struct sh_texts {
@@ -309,6 +319,29 @@ sh_rule sh_rule_slot_owner(const sh_slots *slots);
 /* Replace items[0 .. count), owners, by the ascending positions of those that are not `owner`,
  * in place from the start, and return how many there are. count <= 2^32. */
 size_t sh_others(uint32_t *items, size_t count, uint32_t owner);
+
+/* ---- Rules of others ----------------------------------------------------------------------- */
+
+/* Rule: the partition of Kafka's default partitioner, (murmur2 & 0x7FFFFFFF) % *partition_count,
+ * as uint32. The count, 1 to 2^31 - 1, is borrowed. */
+sh_rule sh_rule_kafka(const uint32_t *partition_count);
+
+/* Return the owner, below n, that jump consistent hash gives a hash; 1 <= n <= 2^31 - 1.
+ * Complexity: about ln(n) steps.
+ * Source: Lamping and Veach, "A Fast, Minimal Memory, Consistent Hash Algorithm", 2014 */
+uint32_t sh_jump(uint64_t hash, uint32_t n);
+
+/* Write the owner of each hash of a batch of integers to out[0 .. hashes->count).
+ * SH_ERR_NEGATIVE if one is: `*bad` is its index, `out` is undefined. */
+sh_status sh_keys_jump(const sh_keys *hashes, uint32_t n, uint32_t *out, size_t *bad);
+
+/* Return a block encrypted by DES with a key of zeros; the most significant byte is the first.
+ * Vitess's vindex "hash" is that of a number. No secret: placing only.
+ * Source: FIPS 46-3; go/vt/vtgate/vindexes/hash.go of github.com/vitessio/vitess */
+uint64_t sh_des_null(uint64_t block);
+
+/* Write sh_des_null of each of a batch of integers to out[0 .. values->count). */
+void sh_keys_des_null(const sh_keys *values, uint64_t *out);
 
 #ifdef __cplusplus
 }

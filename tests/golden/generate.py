@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from reference import hashes
+from reference import hashes, interop
 from reference.ring import HashRingTwin, KetamaTwin
 from reference.slots import SlotMapTwin
 
@@ -62,7 +62,16 @@ MAPS: list[tuple[dict[str, float], int, str]] = [
     ({"s1": 1.0, "s2": 1.0}, 16_384, "crc32"),
     ({"s1": 1.0, "s2": 1.0, "s3": 0.1}, 1024, "xxh64"),
     ({"é": 3.0, "x y": 0.5, "0-1\n": 1.0}, 65_536, "crc32"),
+    ({"s1": 1.0, "s2": 2.0}, 16_384, "redis"),
 ]
+TAGGED_KEYS = [
+    *["{user}:1", "{user}:2", "foo{}{bar}", "foo{{bar}}zap", "foo{bar}{zap}", "{}", "{", "}{a}"],
+    *["a}b{c", "{a", "é{é}é", "{\x00}", "{a}\x00", "{{}}", "}{", "a{b}c}d"],
+]
+PARTITION_COUNTS = [1, 2, 12, 1000, 2**31 - 1]
+JUMPS = [(1, 1), (42, 57), (0xDEAD10CC, 666), (256, 1024), (10**18, 100)]
+JUMP_HASHES = [0, 1, 42, 2**31, 2**63 - 1, 2**63, 2**64 - 1, 0x0123456789ABCDEF]
+NUMBERS = [0, 1, 2, 255, 2**32, 2**63 - 1, 2**63, 2**64 - 1, -1, -(2**63), 0x0123456789ABCDEF]
 
 
 def key_vector(kind: str, value: str, key: object) -> dict[str, object]:
@@ -155,6 +164,37 @@ def slot_vector(weights: Mapping[str, float], count: int, scheme: str) -> dict[s
     return vector
 
 
+def interop_vectors() -> dict[str, object]:
+    """What other systems give keys and numbers."""
+    jumps = [*JUMPS, *((hash_value, n) for hash_value in JUMP_HASHES for n in PARTITION_COUNTS)]
+    return {
+        "keys": [
+            *(placed_vector("str", key, key) for key in (*TEXT_KEYS, *TAGGED_KEYS)),
+            *(placed_vector("int", str(key), key) for key in INT_KEYS),
+            *(placed_vector("bytes", key.hex(), key) for key in BYTES_KEYS),
+            *(placed_vector("uuid", str(key), key) for key in UUID_KEYS),
+        ],
+        "jump": [
+            {"hash": str(hash_value), "n": n, "owner": interop.jump(hash_value, n)}
+            for hash_value, n in jumps
+        ],
+        "vitess_keyspace_id hash": {
+            str(number): interop.vitess_keyspace_id(number, "hash").hex() for number in NUMBERS
+        },
+    }
+
+
+def placed_vector(kind: str, value: str, key: object) -> dict[str, object]:
+    """Where other systems put a key."""
+    return {
+        "type": kind,
+        "value": value,
+        "redis_slot": interop.redis_slot(key),
+        "kafka_partition": {n: interop.kafka_partition(key, n) for n in PARTITION_COUNTS},
+        "vitess_keyspace_id": interop.vitess_keyspace_id(key).hex(),
+    }
+
+
 def slots_of_all(twin: SlotMapTwin) -> dict[str, str]:
     """The canonical text of every shard's slots."""
     return {shard: slot_ranges(twin.slots_of(shard)) for shard in sorted(twin.weights)}
@@ -236,6 +276,7 @@ def vectors() -> dict[str, object]:
         "keys.json": key_vectors(),
         "rings.json": ring_vectors(),
         "ketama.json": ketama_vectors(),
+        "interop.json": interop_vectors(),
         "slots.json": [slot_vector(*slots) for slots in MAPS],
         "ranges.json": range_vectors(),
     }

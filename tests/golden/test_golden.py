@@ -1,7 +1,6 @@
 """The compiled core gives the frozen answers, and the frozen answers are what the twins give."""
 
 import json
-import re
 import runpy
 import uuid
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shardhash import HashRing, RangeMap, SlotMap, SlotSet, hashing
+from shardhash import HashRing, RangeMap, SlotMap, SlotSet, hashing, interop
 from shardhash.keys import key_bytes
 
 HERE = Path(__file__).parent
@@ -40,6 +39,11 @@ HASHES: dict[str, Callable[[Any], Any]] = {
 
 def load(name: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads((HERE / name).read_text())
+    return found
+
+
+def load_interop() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((HERE / "interop.json").read_text())
     return found
 
 
@@ -144,6 +148,30 @@ def test_a_key_on_a_boundary_of_blocks_is_in_the_block_that_begins_there(
     assert [0 in move.slots for move in placement.moves_to(other)] == [True, False]
 
 
+@pytest.mark.parametrize(
+    "vector", load_interop()["keys"], ids=lambda v: f"{v['type']} {v['value']!r:.20}"
+)
+def test_other_systems_put_a_key_where_they_did(vector: dict[str, Any]) -> None:
+    key = KEY_OF[vector["type"]](vector["value"])
+
+    assert interop.redis_slot(key) == vector["redis_slot"]
+    assert interop.vitess_keyspace_id(key).hex() == vector["vitess_keyspace_id"]
+    for count, partition in vector["kafka_partition"].items():
+        assert interop.kafka_partition(key, int(count)) == partition
+
+
+@pytest.mark.parametrize("vector", load_interop()["jump"], ids=lambda v: f"{v['hash']} {v['n']}")
+def test_jump_hash_gives_its_owner(vector: dict[str, Any]) -> None:
+    assert interop.jump(int(vector["hash"]), vector["n"]) == vector["owner"]
+
+
+@pytest.mark.parametrize(
+    ("number", "keyspace_id"), load_interop()["vitess_keyspace_id hash"].items()
+)
+def test_a_number_has_its_keyspace_id(number: str, keyspace_id: str) -> None:
+    assert interop.vitess_keyspace_id(int(number), "hash").hex() == keyspace_id
+
+
 @pytest.mark.parametrize(("key", "crc16"), [("123456789", 12_739), ("foo", 12_182), ("", 0)])
 def test_crc16_is_the_xmodem_of_redis_cluster(key: str, crc16: int) -> None:
     assert hashing.crc16(key) & 16_383 == crc16
@@ -166,23 +194,3 @@ def test_murmur2_is_that_of_kafka() -> None:
 )
 def test_md5_ketama_is_the_key_hash_of_libketama(key: str, word: int) -> None:
     assert hashing.md5_ketama(key) == word
-
-
-def test_the_vectors_of_the_reference_page_are_the_frozen_ones() -> None:
-    page = (HERE.parents[1] / "docs/reference/bytes.md").read_text()
-    rows = re.findall(
-        r"^\| (str|int|uuid) \| (?:`(.*?)`|\(empty\)) \| (.*) \|$", page, re.MULTILINE
-    )
-    frozen = {(vector["type"], vector["value"]): vector for vector in load("keys.json")}
-
-    assert len(rows) == 12
-    for kind, value, cells in rows:
-        vector = frozen[kind, value]
-        xxh64 = int(vector["xxh64"], 16)
-        assert cells.split(" | ")[1:] == [
-            str(vector["crc32"]),
-            str(vector["crc32"] % 16_384),
-            f"`{vector['xxh64']}`",
-            str(xxh64 % 16_384),
-            str(xxh64 >> 32),
-        ]

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from reference.hashes import crc32, key_bytes, xxh64
+from reference.interop import redis_hash
 
-SLOT_HASHES = {"crc32": crc32, "xxh64": xxh64}
+SLOT_HASHES = {"crc32": crc32, "xxh64": xxh64, "redis": redis_hash}
 
 
 def quotas(weights: Mapping[str, float], slot_count: int) -> dict[str, int]:

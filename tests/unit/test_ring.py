@@ -188,7 +188,9 @@ def test_lookup_n_gives_distinct_nodes_in_ring_order() -> None:
         assert ring.lookup_n(key, 65) == expected[:65]
 
 
-@pytest.mark.parametrize("n", [0, -1, 3, 10**30, "2", 1.0, None])
+@pytest.mark.parametrize(
+    "n", [0, -1, 3, 10**30, "2", 1.0, None, pytest.param(1 << 20_000, id="long")]
+)
 def test_lookup_n_refuses_more_than_there_are(n: Any) -> None:
     with pytest.raises(PlacementError):
         HashRing(["a", "b"]).lookup_n("key", n)

@@ -83,6 +83,8 @@ def test_names_of_str_subclasses_become_plain_text() -> None:
         (lambda: SlotMap.even(["a"], slot_count="4"), "'4' slots cannot be"),
         (lambda: SlotMap.even(["a"], scheme="sha1"), "unknown slot scheme 'sha1': the schemes are"),
         (lambda: SlotMap(["a"], scheme=["crc32"]), "unknown slot scheme"),
+        (lambda: SlotMap(["a"], scheme="redis"), "1 slots cannot be: it takes 16384 with scheme"),
+        (lambda: SlotMap.even(["a"], slot_count=65_536, scheme="redis"), "it takes 16384 with"),
         (lambda: SlotMap.even(["a", "a"]), "shard 'a' is named twice"),
         (lambda: SlotMap([""]), "a shard name is empty"),
         (lambda: SlotMap([b"a"]), "shard name b'a' is bytes: it must be str"),
@@ -328,3 +330,16 @@ def test_repr_is_short_whatever_the_size() -> None:
 
     assert len(repr(placement)) < 100
     assert "16384 slots (crc32) on 2000 shards" in repr(placement)
+
+
+def test_the_scheme_redis_has_the_slots_of_redis_cluster() -> None:
+    placement = SlotMap({"a": "0-5460", "b": "5461-10922", "c": "10923-16383"}, scheme="redis")
+    keys = ["foo", "foo{}{bar}", "foo{{bar}}zap", "", "{user}:1", "{user}:2"]
+
+    assert [placement.slot(key) for key in keys[:4]] == [12182, 8363, 4015, 0]
+    assert placement.slot("{user}:1") == placement.slot("{user}:2") == placement.slot("user")
+    assert placement.slot_many(keys).tolist() == [placement.slot(key) for key in keys]
+    assert [placement.lookup(key) for key in keys[:4]] == ["c", "b", "a", "a"]
+    assert placement == SlotMap.even(["a", "b", "c"], scheme="redis").with_slots_moved("5461", "b")
+    assert pickle.loads(pickle.dumps(placement)) == placement
+    assert placement.version_hash != SlotMap.even(["a", "b", "c"]).version_hash

@@ -30,7 +30,7 @@ __all__ = ["SlotMap"]
 
 _POWERS_OF_TWO = tuple(1 << bits for bits in range(MAX_SLOTS.bit_length()))
 _SLOT_COUNTS: Mapping[str, tuple[int, ...]] = MappingProxyType(
-    {"crc32": _POWERS_OF_TWO, "xxh64": _POWERS_OF_TWO}
+    {"crc32": _POWERS_OF_TWO, "xxh64": _POWERS_OF_TWO, "redis": (16_384,)}
 )
 """The slot counts that each scheme allows."""
 
@@ -67,7 +67,8 @@ class SlotMap(SlotTable):
                 order in which they first appear. Or a mapping from shard to its slots, as text
                 (``"0-8191,9000"``, ``""`` for none) or SlotSet; the shards keep its order, and
                 every slot must be in exactly one of them.
-            scheme: ``crc32`` or ``xxh64``: the hash whose low bits are the slot.
+            scheme: ``crc32`` or ``xxh64``: the hash whose low bits are the slot. ``redis``: Redis
+                Cluster's slots, CRC-16 of the key or its hash tag, always 16,384 of them.
             weights: of the shards that should not count 1.0; finite and greater than 0.
 
         Raises:
@@ -96,9 +97,9 @@ class SlotMap(SlotTable):
 
         Args:
             shards: names, unique.
-            slot_count: a power of two from 1 to 65,536.
+            slot_count: a power of two from 1 to 65,536; 16,384 with scheme ``redis``.
             weights: of the shards that should not count 1.0; finite and greater than 0.
-            scheme: ``crc32`` or ``xxh64``.
+            scheme: ``crc32``, ``xxh64`` or ``redis``.
 
         Raises:
             PlacementError: a bad name, weight, scheme or slot count; no shard, or more than 65,535.
@@ -436,9 +437,10 @@ def _checked_slot_count(slot_count: SupportsIndex, scheme: str) -> int:
             f"unknown slot scheme {scheme!r}: the schemes are {quoted(_SLOT_COUNTS)}"
         )
     if not isinstance(slot_count, SupportsIndex) or index(slot_count) not in allowed:
+        least, most = allowed[0], allowed[-1]
+        wanted = f"a power of two from {least} to {most}" if least < most else str(most)
         raise PlacementError(
-            f"{slot_count!r} slots cannot be: it takes a power of two from {allowed[0]} "
-            f"to {allowed[-1]} with scheme {scheme!r}"
+            f"{slot_count!r} slots cannot be: it takes {wanted} with scheme {scheme!r}"
         )
     return index(slot_count)
 
