@@ -10,11 +10,12 @@ from contextlib import contextmanager
 
 from shardhash.db.connections import ConnectionManager
 from shardhash.db.tasks import ShardRows, ShardTask
+from shardhash.db.workers._dask import dask_executor
 from shardhash.db.workers._remote import Submission
 from shardhash.db.workers._threads import Fanout
 from shardhash.db.workers._worker import QueryWorker, TaskAnswer
 
-__all__ = ["QueryWorker", "TaskAnswer", "run_tasks"]
+__all__ = ["QueryWorker", "TaskAnswer", "dask_executor", "run_tasks"]
 
 
 @contextmanager
