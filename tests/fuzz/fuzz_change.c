@@ -5,8 +5,10 @@
 /* ---- Merge --------------------------------------------------------------------------------- */
 
 /* Some nodes of a ring go, all others and the points of the nodes that come are on the new one.
- * New numbers run against the old ones, so that numbers and names are in different orders. */
+ * New numbers run against the old ones, so that numbers and names are in different orders; unless
+ * all stay and keep their numbers. */
 typedef struct fuzz_change {
+    bool all_stay;
     uint16_t renumbered[MOST_NODES];
     sh_span names[2 * MOST_NODES]; /* of the new ring */
     uint32_t name_count;
@@ -25,8 +27,10 @@ static bool is_known(const fuzz_change *change, sh_span name) {
 
 static void make_change(fuzz_input *input, const fuzz_ring *before, fuzz_change *change) {
     uint32_t gone = take_below(input, 256), first_added;
+    change->all_stay = gone == 0;
     change->name_count = 0;
-    for (uint32_t i = before->ring.node_count; i-- > 0;) {
+    for (uint32_t turn = 0; turn < before->ring.node_count; turn++) {
+        uint32_t i = change->all_stay ? turn : before->ring.node_count - 1 - turn;
         bool is_gone = gone >> i & 1;
         change->renumbered[i] = is_gone ? SH_NODE_GONE : (uint16_t)change->name_count;
         if (!is_gone) {
@@ -66,31 +70,77 @@ static size_t twin_merge(const fuzz_ring *before, const fuzz_change *change, twi
     return n;
 }
 
+/* Points as the core takes them, in heap blocks without a byte to spare. */
+typedef struct fuzz_points {
+    uint32_t *points;
+    uint16_t *owners;
+    sh_points view;
+} fuzz_points;
+
+static fuzz_points open_points(const twin_point *from, size_t count) {
+    fuzz_points made;
+    made.points = room((count + 1) * sizeof *made.points);
+    made.owners = room((count + 1) * sizeof *made.owners);
+    for (size_t i = 0; i < count; i++) {
+        made.points[i] = from[i].position;
+        made.owners[i] = from[i].owner;
+    }
+    made.points[count] = UINT32_MAX;
+    made.owners[count] = count > 0 ? made.owners[0] : 0;
+    made.view = (sh_points){made.points, made.owners, (uint32_t)count};
+    return made;
+}
+
+static void close_points(const fuzz_points *made) {
+    free(made->points);
+    free(made->owners);
+}
+
+/* The index of the merged points from the index before, where it keeps its size. */
+static void check_index(const fuzz_ring *before, const fuzz_change *change, const sh_points *added,
+                        const uint32_t *points, size_t n) {
+    twin_point gone[MOST_POINTS];
+    size_t gone_count = 0, cells = sh_ring_index_size((uint32_t)n);
+    if (cells != sh_ring_index_size(before->ring.point_count)) {
+        return;
+    }
+    for (uint32_t i = 0; i < before->ring.point_count; i++) {
+        if (change->renumbered[before->sorted[i].owner] == SH_NODE_GONE) {
+            gone[gone_count++] = before->sorted[i];
+        }
+    }
+    fuzz_points removed = open_points(gone, gone_count);
+    uint32_t *index = room(cells * sizeof *index);
+    sh_ring_index_merge(before->index, &removed.view, added, (uint32_t)n, index);
+    for (uint64_t cell = 0; cell < cells; cell++) {
+        uint32_t below = 0;
+        for (size_t i = 0; i < n; i++) {
+            below += points[i] < cell << before->ring.index_shift;
+        }
+        MUST(index[cell] == below);
+    }
+    free(index);
+    close_points(&removed);
+}
+
 static void check_merge(const fuzz_ring *before, const fuzz_change *change) {
     twin_point expected[2 * MOST_POINTS];
     size_t n = twin_merge(before, change, expected);
-    uint32_t *added_points = room((change->added_count + 1) * sizeof *added_points);
-    uint16_t *added_owners = room((change->added_count + 1) * sizeof *added_owners);
-    for (size_t i = 0; i < change->added_count; i++) {
-        added_points[i] = change->added[i].position;
-        added_owners[i] = change->added[i].owner;
-    }
-    added_points[change->added_count] = UINT32_MAX;
-    added_owners[change->added_count] = change->added_count > 0 ? added_owners[0] : 0;
+    fuzz_points added = open_points(change->added, change->added_count);
     sh_points kept = {before->points, before->owners, before->ring.point_count};
-    sh_points added = {added_points, added_owners, (uint32_t)change->added_count};
+    const uint16_t *renumbered = change->all_stay ? NULL : change->renumbered;
     uint32_t *points = room((n + 1) * sizeof *points);
     uint16_t *owners = room((n + 1) * sizeof *owners);
 
-    MUST(sh_ring_merge(&kept, change->renumbered, &added, change->names, points, owners) == n);
+    MUST(sh_ring_merge(&kept, renumbered, &added.view, change->names, points, owners) == n);
     for (size_t i = 0; i < n; i++) {
         MUST(points[i] == expected[i].position && owners[i] == expected[i].owner);
     }
     MUST(points[n] == UINT32_MAX && (n == 0 || owners[n] == owners[0]));
+    check_index(before, change, &added.view, points, n);
     free(points);
     free(owners);
-    free(added_points);
-    free(added_owners);
+    close_points(&added);
 }
 
 /* ---- Moves --------------------------------------------------------------------------------- */
