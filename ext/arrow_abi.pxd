@@ -13,7 +13,9 @@ cdef extern from "arrow_abi.h":
         int64_t null_count
         int64_t offset
         int64_t n_buffers
+        int64_t n_children
         const void **buffers
+        ArrowArray *dictionary
         void (*release)(ArrowArray *) noexcept
 
     struct ArrowArrayStream:

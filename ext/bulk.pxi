@@ -112,9 +112,10 @@ cdef _Batch open_batch(object keys):
         raise KeyTypeError(
             f"{type(keys).__name__} is one key where many were expected: write [key]"
         )
-    if hasattr(keys, "__arrow_c_array__"):
+    cdef bint is_class = isinstance(keys, type)  # which has what its instances have
+    if not is_class and hasattr(keys, "__arrow_c_array__"):
         return _ArrowBatch.of_array(keys)
-    if hasattr(keys, "__arrow_c_stream__"):
+    if not is_class and hasattr(keys, "__arrow_c_stream__"):
         return _ArrowBatch.of_stream(keys)
     if PyObject_CheckBuffer(keys):
         return _BufferBatch(keys)
@@ -179,6 +180,7 @@ cdef class _Output:
             or count and <uintptr_t>self.view.buf % item_size != 0
         ):
             raise PlacementError(f"{wanted}, found {view_text(&self.view)}")
+        check_extent(&self.view)
         self.start = <uint8_t *>self.view.buf
         result, code = memoryview(out), {2: "H", 4: "I", 8: "Q"}[item_size]
         # ctypes says '<I' and Windows 'L', which a memoryview may not even read. It casts no

@@ -34,7 +34,17 @@ cdef object no_key(object key, Py_ssize_t index):
     return KeyTypeError(f"{key_name(index)} is {name}: {advice}")
 
 
+cdef int check_size(size_t size, Py_ssize_t index) except -1:
+    if size > SH_KEY_SIZE_MAX:
+        raise KeyTypeError(
+            f"{key_name(index)} has {size} bytes or more: a key has at most {SH_KEY_SIZE_MAX}"
+        )
+    return 0
+
+
 cdef bytes text_bytes(object key, Py_ssize_t index):
+    # Before it is copied; its UTF-8 is as long or longer.
+    check_size(<size_t>PyUnicode_GET_LENGTH(key), index)
     try:
         return PyUnicode_AsUTF8String(key)
     except UnicodeEncodeError:
@@ -67,6 +77,18 @@ cdef bint is_uuid(object key):
     return uuid is not None and isinstance(key, uuid.UUID)
 
 
+cdef bytes uuid_bytes(object key, Py_ssize_t index):
+    number = key.int
+    if type(number) is not int or not 0 <= number < 1 << 128:
+        raise KeyTypeError(
+            f"{key_name(index)} is {type(key).__name__} whose int is {number!r:.60}: "
+            "it must be in [0, 2**128)"
+        )
+    digits = f"{number:032x}"
+    text = "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+    return PyUnicode_AsUTF8String(text)
+
+
 cdef bytes slow_key_bytes(object key, Py_ssize_t index):
     """Return the key bytes of any key, or raise KeyTypeError; may run Python code.
 
@@ -76,21 +98,17 @@ cdef bytes slow_key_bytes(object key, Py_ssize_t index):
     if isinstance(key, str):
         found = text_bytes(key, index)
     elif isinstance(key, bytes):
+        check_size(<size_t>PyBytes_GET_SIZE(key), index)
         found = PyBytes_FromStringAndSize(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
     elif isinstance(key, bool):
         raise no_key(key, index)
     elif isinstance(key, int):
         found = int_bytes(key, index)
     elif is_uuid(key):
-        digits = f"{key.int:032x}"
-        text = "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
-        found = PyUnicode_AsUTF8String(text)
+        found = uuid_bytes(key, index)
     else:
         found = int_bytes(as_int(key, index), index)
-    if <size_t>PyBytes_GET_SIZE(found) > SH_KEY_SIZE_MAX:
-        raise KeyTypeError(
-            f"{key_name(index)} has {len(found)} bytes: a key has at most {SH_KEY_SIZE_MAX}"
-        )
+    check_size(<size_t>PyBytes_GET_SIZE(found), index)
     return found
 
 

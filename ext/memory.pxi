@@ -95,6 +95,12 @@ cdef class _BufferBatch(_MemoryBatch):
                 f"keys is {view_text(&self.view)}: a buffer of keys is one-dimensional and "
                 "contiguous; write numpy.ascontiguousarray(keys).ravel()"
             )
+        check_extent(&self.view)
+        if hasattr(keys, "mask"):
+            raise KeyTypeError(
+                f"keys is {type(keys).__name__}, whose mask hides keys from a reader of its "
+                "buffer: write keys.compressed()"
+            )
         self.count = self.view.shape[0]
         self.make_parts(1)
         self.part(0).layout = layout
@@ -105,9 +111,20 @@ cdef class _BufferBatch(_MemoryBatch):
         PyBuffer_Release(&self.view)
 
     cdef bint overlaps(self, const uint8_t *start, size_t size):
-        cdef uintptr_t own = <uintptr_t>self.view.buf, other = <uintptr_t>start
-        return own < other + size and other < own + <size_t>self.view.len
+        return share_bytes(<const uint8_t *>self.view.buf, <size_t>self.view.len, start, size)
 
+
+cdef bint share_bytes(
+    const uint8_t *one, size_t size, const uint8_t *other, size_t other_size
+) noexcept:
+    """Return whether two pieces of memory have a byte in common."""
+    cdef uintptr_t first = <uintptr_t>one, second = <uintptr_t>other
+    return first < second + other_size and second < first + size
+
+
+# Bytes of each integer format: a long has 4 or 8, and ctypes calls both "<l".
+cdef dict WIDTHS = {"b": (1,), "h": (2,), "i": (4,), "l": (4, 8), "q": (8,)}
+cdef dict SIGNED_LAYOUTS = {1: SH_KEYS_I8, 2: SH_KEYS_I16, 4: SH_KEYS_I32, 8: SH_KEYS_I64}
 
 cdef str FOREIGN_ORDERS = ">!" if sys.byteorder == "little" else "<"
 
@@ -126,6 +143,24 @@ cdef bint is_flat(Py_buffer *view):
     )
 
 
+cdef int check_extent(Py_buffer *view) except -1:
+    """Raise if a one-dimensional buffer contradicts itself about its size.
+
+    Raises:
+        PlacementError: its exporter lies.
+    """
+    cdef Py_ssize_t count = view.shape[0]
+    if (
+        count < 0 or view.itemsize <= 0 or view.len // view.itemsize != count
+        or view.len % view.itemsize != 0 or (view.buf == NULL and count > 0)
+    ):
+        raise PlacementError(
+            f"{view_text(view)} of {view.len} bytes and items of {view.itemsize}: these do not "
+            "fit together, check what exports it"
+        )
+    return 0
+
+
 cdef str view_text(Py_buffer *view):
     """Describe a buffer for a message."""
     cdef Py_ssize_t i
@@ -142,8 +177,7 @@ cdef sh_layout integer_layout(Py_buffer *view) except *:
         PlacementError: they are in another byte order.
     """
     order, kind = split_format(view)
-    widths = {1: SH_KEYS_I8, 2: SH_KEYS_I16, 4: SH_KEYS_I32, 8: SH_KEYS_I64}
-    if kind not in tuple("bBhHiIlLqQ") or view.itemsize not in widths:
+    if kind not in tuple("bBhHiIlLqQ") or view.itemsize not in WIDTHS[kind.lower()]:
         raise KeyTypeError(
             f"keys is {view_text(view)}: keys in a buffer are integers (bBhHiIlLqQ); "
             "write keys.tolist() for other types"
@@ -153,7 +187,7 @@ cdef sh_layout integer_layout(Py_buffer *view) except *:
             f"keys is {view_text(view)}: the byte order is not this machine's; "
             "write keys.astype(keys.dtype.newbyteorder('='))"
         )
-    signed = widths[view.itemsize]
+    signed = SIGNED_LAYOUTS[view.itemsize]
     return signed if kind.islower() else unsigned_layout(signed)
 
 

@@ -248,6 +248,7 @@ cdef class Ring:
 
     def __sizeof__(self):
         """Return the bytes of points, owners and index in memory."""
+        self.check_built()
         arrays = (self.points.points, self.points.owners, self.index)
         return object.__sizeof__(self) + sum(map(sys.getsizeof, arrays))
 

@@ -72,9 +72,12 @@ class ForgedArray:
         offset: int = 0,
         metadata: bytes | None = None,
         dictionary: bool = False,
+        array_dictionary: bool = False,
+        children: int = 0,
         released: bool = False,
     ) -> None:
         self.release_count = 0
+        self._lent: list[Array] = []
         self._release = RELEASE(self._released)
         self._buffers = [None if b is None else ctypes.create_string_buffer(b) for b in buffers]
         pointers = [None if b is None else ctypes.addressof(b) for b in self._buffers]
@@ -90,6 +93,8 @@ class ForgedArray:
             null_count=null_count,
             offset=offset,
             n_buffers=len(pointers),
+            n_children=children,
+            dictionary=ctypes.addressof(self.schema) if array_dictionary else None,
             buffers=self._pointers,
             release=RELEASE() if released else self._release,
         )
@@ -98,7 +103,9 @@ class ForgedArray:
         self.release_count += 1
 
     def __arrow_c_array__(self, requested_schema: object = None) -> tuple[Any, Any]:
-        return _capsule(self.schema, b"arrow_schema"), _capsule(self.array, b"arrow_array")
+        """Lend a copy, because whoever reads an array moves it out of its capsule."""
+        self._lent.append(Array.from_buffer_copy(self.array))
+        return _capsule(self.schema, b"arrow_schema"), _capsule(self._lent[-1], b"arrow_array")
 
 
 class ForgedStream:

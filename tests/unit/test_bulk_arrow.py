@@ -179,6 +179,13 @@ LIES = {
     "no offsets": ForgedArray(b"u", [None, None, b"abc"], length=1),
     "no data": ForgedArray(b"u", [None, ints(0, 3), None], length=1),
     "nulls without a bitmap": strings(0, 3, null_count=1),
+    "more nulls than keys": strings(0, 3, null_count=2),
+    "a null count below -1": strings(0, 3, null_count=-2),
+    "children": strings(0, 3, children=1),
+    "a dictionary that the schema has not": strings(0, 3, array_dictionary=True),
+    "metadata of negative pairs": strings(0, 3, metadata=ints(-1)),
+    "metadata of too many pairs": strings(0, 3, metadata=ints(2**31 - 1)),
+    "metadata of negative size": strings(0, 3, metadata=ints(1, -5)),
     "released": strings(0, 3, released=True),
     "view of negative size": view(-1, 0, 0),
     "view past its buffer": view(13, 0, 4),
@@ -207,6 +214,20 @@ def test_a_lie_in_the_second_array_is_told_by_its_index_in_the_keys() -> None:
 
     with pytest.raises(PlacementError, match=r"keys\[4\]"):
         crc32_many(stream)
+
+
+def test_lengths_that_overflow_in_sum_are_refused() -> None:
+    for count in (129, 256):
+        arrays = [ForgedArray(b"l", [None, bytes(8)], length=2**56) for _ in range(count)]
+
+        with pytest.raises(PlacementError, match="not valid"):
+            crc32_many(ForgedStream(arrays))
+        assert all(array.release_count for array in arrays)
+
+
+def test_a_format_that_is_no_text_is_refused() -> None:
+    with pytest.raises(KeyTypeError, match="of Arrow type"):
+        crc32_many(ForgedArray(b"\xff", [None, ints(1)], length=1))
 
 
 def test_a_bitmap_counts_whatever_the_null_count_says() -> None:
@@ -255,14 +276,36 @@ def test_a_stream_that_fails_tells_why_and_releases_what_it_gave() -> None:
     assert arrays[0].release_count == 2
 
 
-@pytest.mark.parametrize("answer", [None, (), ("schema", "array"), (1, 2, 3)])
-def test_capsules_that_are_none_are_an_error(answer: object) -> None:
+@pytest.mark.parametrize("answer", [None, (), ("schema", "array"), (1, 2, 3), 5])
+def test_what_is_no_capsule_is_refused(answer: object) -> None:
     class Fake:
         def __arrow_c_array__(self, requested_schema: object = None) -> object:
             return answer
 
-    with pytest.raises((TypeError, ValueError)):
-        crc32_many(Fake())
+    class FakeStream:
+        def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+            return answer
+
+    for keys in (Fake(), FakeStream()):
+        with pytest.raises(PlacementError, match="capsule"):
+            crc32_many(keys)
+    with pytest.raises(KeyTypeError, match="keys is type"):
+        crc32_many(Fake)
+
+
+def test_an_array_is_moved_out_of_its_capsule_and_released() -> None:
+    array = strings(0, 1, 2)
+    capsules = array.__arrow_c_array__()
+
+    class Same:
+        def __arrow_c_array__(self, requested_schema: object = None) -> object:
+            return capsules
+
+    assert crc32_many(Same()).tolist() == [crc32("a"), crc32("b")]
+    assert array.release_count == 1
+    with pytest.raises(PlacementError, match="its array was released"):
+        crc32_many(Same())
+    assert array.release_count == 1
 
 
 def test_out_is_filled_from_arrow() -> None:
@@ -271,3 +314,53 @@ def test_out_is_filled_from_arrow() -> None:
     crc32_many(pa.chunked_array([TEXTS[:9], TEXTS[9:]]), out=out)
 
     assert out.tolist() == [crc32(text) for text in TEXTS]
+
+
+def over(memory: np.ndarray, kind: pa.DataType, count: int, *buffers: Any) -> pa.Array:
+    return pa.Array.from_buffers(kind, count, [None, *map(pa.py_buffer, (memory, *buffers))])
+
+
+def test_out_may_not_overlap_items_or_data() -> None:
+    memory = np.zeros(400, "u4")
+    offsets = np.arange(41, dtype="i4")
+    whole = np.arange(0, 30, 3, dtype="i4")
+    arrays = [
+        over(memory.view("i2"), pa.int16(), 100),
+        over(memory.view("i4"), pa.int32(), 100),
+        over(memory.view("i8"), pa.int64(), 100),
+        over(memory.view("i4"), pa.string(), 100, b"text"),
+        over(memory.view("i8"), pa.large_string(), 100, b"text"),
+        over(offsets, pa.string(), 40, memory),
+        over(offsets, pa.binary(), 40, memory)[20:],
+        pa.chunked_array(
+            [over(whole, pa.string(), 9, b"x" * 30), over(offsets, pa.string(), 9, memory)]
+        ),
+    ]
+    for keys in arrays:
+        out = memory[1 : 1 + len(keys)]
+        with pytest.raises(PlacementError, match="overlaps"):
+            crc32_many(keys, out=out)
+        crc32_many(keys, out=np.zeros(len(keys), "u4"))
+    assert not memory.any()
+
+
+def test_out_may_not_overlap_what_views_refer_to() -> None:
+    memory = np.zeros(16, "u4")
+    sizes = struct.pack("q", 64)
+    one = struct.pack("i4sii", 13, b"", 0, 0)
+    views = ForgedArray(b"vz", [None, one, bytes(64), sizes], length=1)
+    views.array.buffers[2] = memory.ctypes.data
+
+    with pytest.raises(PlacementError, match="overlaps"):
+        crc32_many(views, out=memory[3:4])
+    assert crc32_many(views).tolist() == [crc32(bytes(13))]
+
+
+def test_out_beside_the_text_is_fine() -> None:
+    memory = np.zeros(400, "u4")
+    keys = over(np.arange(41, dtype="i4"), pa.string(), 40, memory[100:])
+
+    crc32_many(keys, out=memory[:40])
+    crc32_many(keys, out=memory[110:150])
+
+    assert memory[0] == crc32("\0")

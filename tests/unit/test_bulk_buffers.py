@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from forged_buffer import forged_buffer
 from shardhash import KeyTypeError, PlacementError, SlotMap
 from shardhash.hashing import crc32, crc32_many
 
@@ -108,3 +109,50 @@ def test_partition_gives_keys_of_a_buffer_as_ints() -> None:
 
     assert sorted(key for part in parts.values() for key in part) == [-2, 1, 3]
     assert all(type(key) is int for part in parts.values() for key in part)
+
+
+LIES = {
+    "a negative shape": {"shape": [-1]},
+    "more items than bytes": {"shape": [4]},
+    "fewer items than bytes": {"shape": [1]},
+    "bytes that are no whole items": {"length": 17},
+    "a negative size": {"length": -16},
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_buffer_that_contradicts_itself_is_refused(lie: str) -> None:
+    truth: dict[str, Any] = {
+        "memory": bytearray(64),
+        "kind": b"q",
+        "shape": [2],
+        "itemsize": 8,
+        "length": 16,
+    }
+    expect(forged_buffer(**truth), [0, 0])
+
+    with pytest.raises(PlacementError, match="do not fit together"):
+        crc32_many(forged_buffer(**truth | LIES[lie]))
+
+
+@pytest.mark.parametrize("kind", [b"b", b"i", b"<q", b"q"])
+def test_a_buffer_whose_format_has_another_size_is_refused(kind: bytes) -> None:
+    keys = forged_buffer(bytearray(64), kind=kind, shape=[8], itemsize=2, length=16)
+
+    with pytest.raises(KeyTypeError, match="integers"):
+        crc32_many(keys)
+
+
+def test_out_that_contradicts_itself_is_refused() -> None:
+    out = forged_buffer(bytearray(64), kind=b"I", shape=[2], itemsize=4, length=4)
+
+    with pytest.raises(PlacementError, match="do not fit together"):
+        crc32_many(["a", "b"], out=out)
+
+
+def test_the_rows_of_a_masked_array_are_not_read_as_if_nothing_were_hidden() -> None:
+    keys = np.ma.array([1, 2, 3], mask=[False, True, False])
+
+    with pytest.raises(KeyTypeError, match=r"keys\.compressed\(\)"):
+        crc32_many(keys)
+    expect(keys.compressed(), [1, 3])

@@ -7,8 +7,10 @@ from uuid import UUID
 
 import numpy as np
 import pytest
+import xxhash
 
 from shardhash import KeyTypeError, ShardhashError, SlotMap
+from shardhash.hashing import xxh64, xxh64_many
 from shardhash.keys import key_bytes
 
 UUID_TEXT = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -175,3 +177,29 @@ def test_a_uuid_is_a_key_whenever_its_module_was_imported() -> None:
     )
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("number", [-1, 2**128, 2**200, "7", None, True])
+def test_a_uuid_whose_number_was_changed_is_refused(number: object) -> None:
+    key = UUID(int=7)
+    object.__setattr__(key, "int", number)
+
+    with pytest.raises(KeyTypeError, match="key is UUID whose int is"):
+        key_bytes(key)
+
+
+def test_the_longest_key_has_one_byte_less_than_two_gib() -> None:
+    longest = bytes(2**31 - 1)  # of pages that nobody writes
+
+    expected = xxhash.xxh64_intdigest(longest)
+    assert xxh64(longest) == expected
+    assert xxh64_many([longest]).tolist() == [expected]
+
+
+def test_a_key_of_two_gib_is_refused_before_it_is_copied() -> None:
+    too_long = bytes(2**31)
+
+    with pytest.raises(KeyTypeError, match="key has 2147483648 bytes or more: a key has at most"):
+        SlotMap(["a"]).lookup(too_long)
+    with pytest.raises(KeyTypeError, match=r"keys\[1\] has 2147483648 bytes"):
+        xxh64_many(["a", too_long])
