@@ -103,7 +103,7 @@ def jump(hash, n):
     Source: Lamping and Veach, "A Fast, Minimal Memory, Consistent Hash Algorithm", 2014.
     """
     cdef uint32_t count = checked_count(n, "n, the number of owners,")
-    return sh_jump(checked_integer(hash, 0, "hash"), count)
+    return sh_jump(checked_integer(hash, 0, "hash", -1), count)
 
 
 def jump_many(hashes, n, *, out=None):
@@ -136,7 +136,7 @@ def jump_many(hashes, n, *, out=None):
             status = sh_keys_jump(part, count, results + done, &bad)
         if status == SH_ERR_NEGATIVE:
             value = <int64_t>sh_keys_integer(part, bad)
-            raise beyond_64_bits(value, 0, f"hashes[{done + bad}]")
+            raise beyond_64_bits(value, 0, "hashes", <Py_ssize_t>(done + bad))
         done += part.count
     return output.result
 
@@ -161,7 +161,7 @@ def vitess_keyspace_id(value, vindex="xxhash"):
     Source: go/vt/vtgate/vindexes/xxhash.go and hash.go of github.com/vitessio/vitess.
     """
     if is_des(vindex):
-        return sh_des_null(checked_integer(value, -1 << 63, "value")).to_bytes(8, "big")
+        return sh_des_null(checked_integer(value, -1 << 63, "value", -1)).to_bytes(8, "big")
     return hash_key(SH_HASH_XXH64, 0, value).to_bytes(8, "little")
 
 
@@ -204,19 +204,28 @@ cdef list des_ids(_MemoryBatch batch):
     return [block.to_bytes(8, "big") for block in blocks]
 
 
-cdef object beyond_64_bits(object number, object lowest, str what):
+cdef str place_name(str what, Py_ssize_t index):
+    return what if index < 0 else f"{what}[{index}]"
+
+
+cdef object beyond_64_bits(object number, object lowest, str what, Py_ssize_t index):
     low = "0" if lowest == 0 else "-2**63"
-    return PlacementError(f"{what} is {shown(number)}: it must be in [{low}, 2**64)")
+    name = place_name(what, index)
+    return PlacementError(f"{name} is {shown(number)}: it must be in [{low}, 2**64)")
 
 
-cdef uint64_t checked_integer(object value, object lowest, str what) except? 0:
+cdef uint64_t checked_integer(
+    object value, object lowest, str what, Py_ssize_t index
+) except? 0:
     """Return an int from `lowest` to 2**64 - 1 as 64 bits, two's complement if negative."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise KeyTypeError(f"{what} is {type(value).__name__}: it must be an int")
-    number = PyNumber_Index(value)
-    if not lowest <= number < 1 << 64:
-        raise beyond_64_bits(number, lowest, what)
-    return <uint64_t>(number & 0xFFFFFFFFFFFFFFFF)
+    if type(value) is not int:
+        if isinstance(value, bool) or not hasattr(value, "__index__"):
+            name = place_name(what, index)
+            raise KeyTypeError(f"{name} is {type(value).__name__}: it must be an int")
+        value = PyNumber_Index(value)
+    if not lowest <= value < 1 << 64:
+        raise beyond_64_bits(value, lowest, what, index)
+    return <uint64_t>(value & 0xFFFFFFFFFFFFFFFF)
 
 
 cdef _MemoryBatch integer_batch(object values, object lowest, str what):
@@ -232,7 +241,7 @@ cdef _MemoryBatch integer_batch(object values, object lowest, str what):
     if isinstance(batch, _SequenceBatch):
         items = array.array("Q")
         for i, value in enumerate(batch.key_objects()):
-            items.append(checked_integer(value, lowest, f"{what}[{i}]"))
+            items.append(checked_integer(value, lowest, what, i))
         return _BufferBatch(items)
     memory = <_MemoryBatch>batch
     for i in range(memory.part_count):
