@@ -385,9 +385,10 @@ class MySQLFleet(_FleetBase):
         return self.server(shard).sql(statement, params, database=self.database(shard))
 
     def drop(self) -> None:
-        """Drop every database that this fleet made."""
+        """Drop every database that this fleet made, and those of their control tables."""
         for name, server in self.servers.items():
-            server.drop_databases([d for instance, d in self._places.values() if instance == name])
+            made = [d for instance, d in self._places.values() if instance == name]
+            server.drop_databases([*made, *(f"{database}_shardhash" for database in made)])
 
     def _instances(self) -> dict[str, dict[str, str]]:
         return {name: self._entry(name, server) for name, server in self.servers.items()}

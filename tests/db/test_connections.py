@@ -220,6 +220,7 @@ def test_an_operations_session_means_the_same_on_every_server(mysql_fleet: MySQL
         "STRICT_ALL_TABLES",
         "STRICT_TRANS_TABLES",
         "NO_AUTO_VALUE_ON_ZERO",
+        "ALLOW_INVALID_DATES",
         "NO_ENGINE_SUBSTITUTION",
     }
 

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from shardhash.db.topology import Backend
 from shardhash.errors import PreflightError
 
-__all__ = ["Column", "ForeignKey", "Table", "differences"]
+__all__ = ["OWN_PREFIX", "Column", "ForeignKey", "Table", "Trigger", "UniqueKey", "differences"]
+
+OWN_PREFIX = "_shardhash_"
+"""How the names of all objects begin that the toolkit makes in a shard's database."""
 
 _INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "integer", "bigint"})
 _TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum"})
@@ -67,26 +70,64 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignKey:
-    """A reference from ``table`` to ``parent`` and what deleting the parent's row does."""
+    """A reference from ``table`` to ``parent`` and what changing the parent's row does.
+
+    A table of another database has its database before its name.
+    """
 
     name: str
     table: str
     parent: str
     on_delete: str
+    on_update: str = "RESTRICT"
 
     @property
     def changes_rows(self) -> bool:
         """Tell whether deleting a parent row changes or deletes rows of ``table``."""
         return self.on_delete.upper() in _ROWS_WITH_ACTION
 
+    @property
+    def updates_rows(self) -> bool:
+        """Tell whether changing a parent row's key changes rows of ``table``."""
+        return self.on_update.upper() in _ROWS_WITH_ACTION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trigger:
+    """A trigger: ``timing`` is ``BEFORE``, ``AFTER`` or ``INSTEAD OF``."""
+
+    name: str
+    timing: str
+    event: str
+
+    @property
+    def is_own(self) -> bool:
+        """Tell whether the toolkit made it."""
+        return self.name.startswith(OWN_PREFIX)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UniqueKey:
+    """A unique index other than the primary key.
+
+    ``is_whole`` tells whether it compares whole values of plain columns: an index on expressions,
+    on prefixes or on some rows only does not.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    is_whole: bool = True
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """A table of one shard.
 
-    ``children`` are the foreign keys of other tables that refer to this one;
-    ``delete_triggers`` the triggers that a DELETE fires; ``indexed`` the columns that lead an
-    index; ``kind`` is ``"table"`` or what stands there instead, such as ``"view"``.
+    ``children`` are the foreign keys of other tables that refer to this one, ``parents`` its own;
+    ``triggers`` are all that stand on it, ``delete_triggers`` the names of the users' own that a
+    DELETE fires; ``indexed`` are the columns that lead an index; ``auto_increment`` is the column
+    that numbers rows by itself, ``checks`` the names of its CHECKs; ``kind`` is ``"table"`` or what
+    stands there instead, such as ``"view"``.
     """
 
     name: str
@@ -98,6 +139,12 @@ class Table:
     children: tuple[ForeignKey, ...] = ()
     delete_triggers: tuple[str, ...] = ()
     indexed: frozenset[str] = frozenset()
+    unique_keys: tuple[UniqueKey, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
+    parents: tuple[ForeignKey, ...] = ()
+    checks: tuple[str, ...] = ()
+    auto_increment: str | None = None
+    is_partitioned: bool = False
 
     def column(self, name: str) -> Column:
         """Return a column by name, in any case, or raise PreflightError naming those there are."""
@@ -116,9 +163,27 @@ class Table:
         return tuple(self.column(name) for name in self.primary_key)
 
     @property
+    def stored_columns(self) -> tuple[Column, ...]:
+        """Return the columns whose values are given, not computed from the others."""
+        return tuple(column for column in self.columns if not column.is_generated)
+
+    @property
+    def user_triggers(self) -> tuple[Trigger, ...]:
+        """Return the triggers that the toolkit did not make."""
+        return tuple(trigger for trigger in self.triggers if not trigger.is_own)
+
+    @property
+    def refers_to_itself(self) -> bool:
+        """Tell whether its rows may refer to rows of the same table."""
+        return any(key.parent == self.name for key in self.parents)
+
+    @property
     def fingerprint(self) -> str:
-        """Return 16 hex digits that change with columns, primary key, triggers and references."""
-        parts = (self.name, self.columns, self.primary_key, self.children, self.delete_triggers)
+        """Return 16 hex digits that change with columns, keys, users' triggers and references."""
+        parts = (
+            *(self.name, self.columns, self.primary_key, self.unique_keys),
+            *(self.children, self.parents, self.user_triggers, self.delete_triggers),
+        )
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 

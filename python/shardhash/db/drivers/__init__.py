@@ -3,7 +3,7 @@
 Importing this loads no third-party package; connecting does.
 """
 
-from shardhash.db.drivers._errors import Fault, Place, fault_of, translate
+from shardhash.db.drivers._errors import Fault, Place, fault_of, is_duplicate, translate
 from shardhash.db.drivers._extras import import_extra
 from shardhash.db.drivers._mysql import MySQLConnector
 from shardhash.db.drivers._secrets import Secrets
@@ -19,6 +19,7 @@ __all__ = [
     "SessionSettings",
     "fault_of",
     "import_extra",
+    "is_duplicate",
     "prepare_sqlite",
     "set_pass",
     "translate",

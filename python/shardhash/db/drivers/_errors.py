@@ -20,7 +20,7 @@ from shardhash.errors import (
     WrongShardError,
 )
 
-__all__ = ["Fault", "Place", "fault_of", "server_code", "translate"]
+__all__ = ["Fault", "Place", "fault_of", "is_duplicate", "server_code", "translate"]
 
 
 class Fault(StrEnum):
@@ -72,6 +72,7 @@ _DENIED_CODES = frozenset(
 )
 _READ_ONLY_CODES = frozenset({1290, 1792, 1836})
 _DEADLINE_CODES = frozenset({1969, 3024})  # MariaDB's and MySQL's
+_DUPLICATE_CODES = frozenset({1062, 1586})
 _TLS_ERROR = 2026
 _SIGNALLED = 1644
 
@@ -116,6 +117,13 @@ _SQLITE_NEXT_STEPS = {
 }
 _SQLITE_DENIED = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH})
 _SQLITE_PRIMARY_CODE = 0xFF
+_SQLITE_DUPLICATES = frozenset(
+    {
+        sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
+        sqlite3.SQLITE_CONSTRAINT_UNIQUE,
+        sqlite3.SQLITE_CONSTRAINT_ROWID,
+    }
+)
 
 
 def translate(
@@ -151,6 +159,16 @@ def fault_of(error: BaseException) -> Fault | None:
     if isinstance(driver, sqlite3.Error):
         return Fault.LOCK_WAIT if _is_busy(driver) else None
     return None if _tls_error(driver) else _FAULTS.get(server_code(driver))
+
+
+def is_duplicate(error: BaseException) -> bool:
+    """Return whether `error` says that a primary or unique key is taken."""
+    if isinstance(error, DatabaseError):
+        return error.__cause__ is not None and is_duplicate(error.__cause__)
+    driver = _driver_error(error)
+    if isinstance(driver, sqlite3.Error):
+        return int(getattr(driver, "sqlite_errorcode", 0)) in _SQLITE_DUPLICATES
+    return server_code(driver) in _DUPLICATE_CODES
 
 
 def server_code(error: BaseException) -> int:

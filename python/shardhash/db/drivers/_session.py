@@ -10,6 +10,7 @@ _EXACT_MODE = ",".join(
         "STRICT_ALL_TABLES",
         "STRICT_TRANS_TABLES",
         "NO_AUTO_VALUE_ON_ZERO",  # a copied row with id 0 keeps it
+        "ALLOW_INVALID_DATES",  # a copied 31st of February too
         "NO_ENGINE_SUBSTITUTION",
     )
 )
@@ -46,8 +47,8 @@ class SessionSettings:
         """Return the settings of the tool's own sessions: UTC, strict, no statement limit.
 
         The mode has no ANSI_QUOTES, NO_BACKSLASH_ESCAPES or PAD_CHAR_TO_FULL_LENGTH, whatever the
-        server's default, so that the same SQL means the same everywhere. Zero dates are allowed:
-        what is there must be copied as it is.
+        server's default, so that the same SQL means the same everywhere. Zero and
+        impossible dates are allowed: what is there must be copied as it is.
         """
         return cls(
             time_zone="+00:00",

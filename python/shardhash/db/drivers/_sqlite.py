@@ -7,6 +7,7 @@ import zlib
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from shardhash.db.drivers._errors import Place
 from shardhash.db.drivers._session import SessionSettings
@@ -71,6 +72,7 @@ def prepare_sqlite(connection: sqlite3.Connection) -> None:
 
     Guarded tables refuse writes from connections that lack them. ``shardhash_crc32(value)`` is the
     CRC-32 of a key's bytes, ``shardhash_row_digest(...)`` a SHA-256 over its arguments,
+    ``shardhash_checksum(digest)`` the XOR of the high 64 bits of digests,
     ``shardhash_datetime(text)`` the one spelling of a moment that sorts; they are stable since
     0.1. ``shardhash_pass()`` is NULL: an application does not write past guards. Also sets
     ``recursive_triggers``, without which an ``OR REPLACE`` deletes rows that triggers do not see.
@@ -78,6 +80,7 @@ def prepare_sqlite(connection: sqlite3.Connection) -> None:
     connection.create_function("shardhash_crc32", 1, _crc32, deterministic=True)
     connection.create_function("shardhash_row_digest", -1, _row_digest, deterministic=True)
     connection.create_function("shardhash_datetime", 1, _datetime, deterministic=True)
+    connection.create_aggregate("shardhash_checksum", 1, _Checksum)
     set_pass(connection, None)
     connection.execute("PRAGMA recursive_triggers = ON")
 
@@ -89,6 +92,21 @@ def set_pass(connection: sqlite3.Connection, token: str | None) -> None:
     """
     digest = None if token is None else hashlib.sha256(token.encode()).digest()
     connection.create_function("shardhash_pass", 0, lambda: digest)
+
+
+class _Checksum:
+    """The XOR of the high 64 bits of digests, as SQLite's signed integer."""
+
+    def __init__(self) -> None:
+        self._sum = 0
+
+    def step(self, digest: Any, /) -> None:
+        """Add a digest."""
+        self._sum ^= int.from_bytes(digest[:8], "big", signed=True)
+
+    def finalize(self) -> int:
+        """Return the sum, 0 for none."""
+        return self._sum
 
 
 def _crc32(value: Value) -> int | None:

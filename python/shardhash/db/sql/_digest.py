@@ -1,12 +1,14 @@
-"""The content of a row in SQL, as one digest."""
+"""The content of a row in SQL as one digest, and the content of a page as one checksum."""
 
 from collections.abc import Sequence
 
 from shardhash.db.schema import Column, Table
-from shardhash.db.sql._text import quote
+from shardhash.db.sql._filters import RowFilter
+from shardhash.db.sql._pages import key_columns, key_order, page_condition
+from shardhash.db.sql._text import Statement, quote, table_name
 from shardhash.db.topology import Backend
 
-__all__ = ["row_digest_expression"]
+__all__ = ["lock_clause", "page_checksum", "page_digests", "row_digest_expression"]
 
 _DIGEST_COLUMNS = 40  # SQLite takes 127 arguments a call, and a column needs two
 
@@ -54,3 +56,53 @@ def _sqlite_digest(names: Sequence[str]) -> str:
     if rest:
         arguments.append(_sqlite_digest(rest))
     return f"shardhash_row_digest({', '.join(arguments)})"
+
+
+def page_checksum(
+    table: Table,
+    rows: RowFilter,
+    after: Sequence[object] | None,
+    until: Sequence[object] | None,
+    *,
+    lock: bool = False,
+) -> Statement:
+    """Return a SELECT of (row count, checksum) of the rows in the page ``(after, until]``.
+
+    The checksum is the XOR of 64 bits of each row's digest, None for no rows; equal rows give
+    equal checksums on every shard. A row without a digest makes it a number that nothing equals.
+    """
+    where, parameters = rows.within(*page_condition(table, after, until))
+    if table.backend is Backend.SQLITE:
+        checksum = f"shardhash_checksum({row_digest_expression(table)})"
+    else:
+        unlike_any = "CAST(RAND() * 9e15 AS UNSIGNED)"
+        checksum = f"BIT_XOR(IFNULL({_digest_number(table)}, {unlike_any}))"
+    clause = lock_clause(table.backend) if lock else ""
+    return Statement(
+        f"SELECT COUNT(*), {checksum} FROM {table_name(table)} WHERE {where}{clause}", parameters
+    )
+
+
+def page_digests(
+    table: Table,
+    rows: RowFilter,
+    after: Sequence[object] | None,
+    until: Sequence[object] | None,
+) -> Statement:
+    """Return a SELECT of (primary key, digest) of the rows in the page, in the key's order."""
+    where, parameters = rows.within(*page_condition(table, after, until))
+    return Statement(
+        f"SELECT {key_columns(table)}, {row_digest_expression(table)} FROM {table_name(table)} "
+        f"WHERE {where} ORDER BY {key_order(table)}",
+        parameters,
+    )
+
+
+def lock_clause(backend: Backend) -> str:
+    """Return what makes a SELECT lock its rows for writing; SQLite locks whole files instead."""
+    return "" if backend is Backend.SQLITE else " FOR UPDATE"
+
+
+def _digest_number(table: Table) -> str:
+    """Return SQL for the high 64 bits of the digest as an unsigned number."""
+    return f"CAST(CONV(LEFT({row_digest_expression(table)}, 16), 16, 10) AS UNSIGNED)"

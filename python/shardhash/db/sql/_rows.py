@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from shardhash.db.schema import Column, Table
 from shardhash.db.sql._keys import distinct_key_expression, slot_in
+from shardhash.db.sql._pages import after_key, compare_key, key_columns, key_order, key_value
 from shardhash.db.sql._text import Statement, placeholder, quote, table_name
 from shardhash.db.topology import Backend, KeyType
 
@@ -12,6 +13,7 @@ __all__ = [
     "count_folded",
     "count_key_rows",
     "count_rows",
+    "defer_references",
     "delete_rows",
     "group_keys",
     "key_rows",
@@ -55,10 +57,10 @@ def null_primary_keys(table: Table) -> Statement | None:
 
 def next_page(table: Table, after: Sequence[object] | None, row_count: int) -> Statement:
     """Return a SELECT of the primary key that ends the page of ``row_count`` rows after a key."""
-    where, parameters = _after(table, after)
+    where, parameters = after_key(table, after)
     return Statement(
-        f"SELECT {_keys(table)} FROM {table_name(table)}{where} "
-        f"ORDER BY {_keys(table)} LIMIT 1 OFFSET {row_count - 1}",
+        f"SELECT {key_columns(table)} FROM {table_name(table)}{where} "
+        f"ORDER BY {key_order(table)} LIMIT 1 OFFSET {row_count - 1}",
         parameters,
     )
 
@@ -74,17 +76,17 @@ def page_rows(
 
     ``foreign_slots`` are inclusive intervals. The last page has no ``until``.
     """
-    where, parameters = _after(table, after)
+    where, parameters = after_key(table, after)
     conditions = [where.removeprefix(" WHERE ")] if where else []
     if until is not None:
-        condition, more = _compare(table, "<", "<=", until)
+        condition, more = compare_key(table, "<", "<=", until)
         conditions.append(condition)
         parameters += more
     condition, more = slot_in(slot, foreign_slots, table.backend)
     conditions.append(condition)
     return Statement(
-        f"SELECT {_keys(table)} FROM {table_name(table)} WHERE {' AND '.join(conditions)} "
-        f"ORDER BY {_keys(table)}",
+        f"SELECT {key_columns(table)} FROM {table_name(table)} WHERE {' AND '.join(conditions)} "
+        f"ORDER BY {key_order(table)}",
         parameters + more,
     )
 
@@ -104,12 +106,12 @@ def key_rows(
     condition, parameters = _holds_one_of(table, column, key_type, keys)
     conditions = [condition]
     if after is not None:
-        condition, more = _compare(table, ">", ">", after)
+        condition, more = compare_key(table, ">", ">", after)
         conditions.append(condition)
         parameters += more
     return Statement(
-        f"SELECT {_keys(table)} FROM {table_name(table)} WHERE {' AND '.join(conditions)} "
-        f"ORDER BY {_keys(table)} LIMIT {row_count}",
+        f"SELECT {key_columns(table)} FROM {table_name(table)} WHERE {' AND '.join(conditions)} "
+        f"ORDER BY {key_order(table)} LIMIT {row_count}",
         parameters,
     )
 
@@ -135,7 +137,7 @@ def read_rows(
     """
     where, parameters = _key_in(table, keys)
     clause = "" if table.backend is Backend.SQLITE else _LOCK_CLAUSES[lock]
-    columns = ", ".join([_keys(table), *expressions])
+    columns = ", ".join([key_columns(table), *expressions])
     return Statement(f"SELECT {columns} FROM {table_name(table)} WHERE {where}{clause}", parameters)
 
 
@@ -145,6 +147,14 @@ def check_references(*, wanted: bool) -> Statement:
     Source: https://mariadb.com/kb/en/foreign-keys/ (foreign_key_checks).
     """
     return Statement(f"SET SESSION foreign_key_checks = {int(wanted)}")
+
+
+def defer_references() -> Statement:
+    """Return what makes SQLite check foreign keys at the end of the present transaction.
+
+    Source: https://sqlite.org/pragma.html#pragma_defer_foreign_keys
+    """
+    return Statement("PRAGMA defer_foreign_keys = ON")
 
 
 def lock_file(table: Table) -> Statement:
@@ -175,54 +185,11 @@ def _as_text(key: object) -> object:
     return key.decode() if isinstance(key, bytes) else key
 
 
-def _after(table: Table, after: Sequence[object] | None) -> tuple[str, tuple[object, ...]]:
-    if after is None:
-        return "", ()
-    condition, parameters = _compare(table, ">", ">", after)
-    return f" WHERE {condition}", parameters
-
-
-def _compare(
-    table: Table, strict: str, last: str, values: Sequence[object]
-) -> tuple[str, tuple[object, ...]]:
-    """Compare the primary key with values in key order, in a form that uses the index.
-
-    Row constructors would say the same, but no server uses an index for their inequalities; the
-    bound on the first column, implied by the rest, opens the range scan.
-    """
-    columns = [_key_value(column, table.backend) for column in table.key_columns]
-    hole = placeholder(table.backend)
-    ors: list[str] = []
-    parameters: list[object] = []
-    for depth, column in enumerate(columns):
-        equal = [f"{name} = {hole}" for name in columns[:depth]]
-        operator = last if depth == len(columns) - 1 else strict
-        ors.append(" AND ".join([*equal, f"{column} {operator} {hole}"]))
-        parameters.extend(values[: depth + 1])
-    if len(columns) == 1:
-        return ors[0], tuple(parameters)
-    bound = f"{columns[0]} {strict}= {hole}"
-    return f"({bound} AND ({' OR '.join(ors)}))", (values[0], *parameters)
-
-
 def _key_in(table: Table, keys: Sequence[Sequence[object]]) -> tuple[str, tuple[object, ...]]:
-    columns = [_key_value(column, table.backend) for column in table.key_columns]
+    columns = [key_value(column, table.backend) for column in table.key_columns]
     hole = placeholder(table.backend)
     values = tuple(value for key in keys for value in key)
     if len(columns) == 1:
         return f"{columns[0]} IN ({', '.join([hole] * len(keys))})", values
     row = "(" + " AND ".join(f"{column} = {hole}" for column in columns) + ")"
     return f"({' OR '.join([row] * len(keys))})", values
-
-
-def _key_value(column: Column, backend: Backend) -> str:
-    """Return SQL for a primary key column that sorts and compares alike.
-
-    An ENUM, SET or BIT column sorts by its number, and compares with a text by its text.
-    """
-    name = quote(column.name, backend)
-    return f"{name}+0" if column.is_numbered else name
-
-
-def _keys(table: Table) -> str:
-    return ", ".join(_key_value(column, table.backend) for column in table.key_columns)

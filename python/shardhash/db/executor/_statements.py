@@ -1,0 +1,42 @@
+"""Run one statement, and read what it answers."""
+
+from typing import TYPE_CHECKING, Any
+
+from shardhash.db import sql
+from shardhash.db.schema import Table
+from shardhash.db.topology import Backend
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+__all__ = ["PrimaryKey", "fetch", "lock_file", "mind_references", "run"]
+
+PrimaryKey = tuple[Any, ...]
+
+
+def run(connection: "Connection", statement: sql.Statement) -> int:
+    """Run a statement and return the number of rows that it matched."""
+    return connection.exec_driver_sql(statement.sql, statement.parameters or None).rowcount
+
+
+def fetch(connection: "Connection", statement: sql.Statement) -> list[tuple[Any, ...]]:
+    """Run a query and return its rows."""
+    rows = connection.exec_driver_sql(statement.sql, statement.parameters or None)
+    return [tuple(row) for row in rows]
+
+
+def lock_file(connection: "Connection", table: Table) -> None:
+    """Take SQLite's write lock before anything is read, as its row locks are one for the file."""
+    if table.backend is Backend.SQLITE:
+        run(connection, sql.lock_file(table))
+
+
+def mind_references(connection: "Connection", table: Table, *, wanted: bool) -> None:
+    """Make a session check foreign keys or not; a pooled MySQL session keeps what was set.
+
+    SQLite checks them at the end of the transaction, because it cannot stop to inside of one.
+    """
+    if table.backend is Backend.MYSQL:
+        run(connection, sql.check_references(wanted=wanted))
+    else:
+        run(connection, sql.defer_references())

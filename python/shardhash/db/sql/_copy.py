@@ -1,0 +1,165 @@
+"""Statements that copy rows as they are, byte for byte.
+
+A MySQL server writes each row down itself, as the tuple of an INSERT: text and bytes as binary
+literals of what is stored, numbers as numbers, times as text under UTC. So no charset, no driver
+and no client type stands between what is stored here and what is stored there. SQLite's values are
+what its driver returns.
+"""
+
+from collections.abc import Sequence
+
+from shardhash.db.schema import Column, Table
+from shardhash.db.sql._filters import RowFilter
+from shardhash.db.sql._pages import key_columns, key_order, page_condition
+from shardhash.db.sql._text import Statement, placeholder, quote, table_name
+from shardhash.db.topology import Backend
+from shardhash.errors import PreflightError
+
+__all__ = [
+    "check_copyable",
+    "count_page",
+    "delete_page",
+    "insert_head",
+    "insert_row",
+    "packet_size",
+    "read_keys",
+    "read_page",
+    "read_row_sizes",
+    "warning_count",
+]
+
+_NUMBERS = frozenset({"decimal", "numeric", "dec", "fixed", "year", "bool", "boolean"})
+_WRITTEN = frozenset({"date", "datetime", "timestamp", "time", "uuid", "inet4", "inet6"})
+_BYTES = frozenset(
+    {"char", "varchar", "tinytext", "text", "mediumtext", "longtext", "nchar", "nvarchar"}
+    | {"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "vector"}
+    | {"geometry", "point", "linestring", "polygon", "multipoint", "multilinestring"}
+    | {"multipolygon", "geometrycollection", "geomcollection"}
+)
+_LONG = frozenset(
+    {"text", "mediumtext", "longtext", "blob", "mediumblob", "longblob", "json", "geometry"}
+    | {"linestring", "polygon", "multipoint", "multilinestring", "multipolygon"}
+    | {"geometrycollection", "geomcollection", "vector"}
+)
+
+Key = Sequence[object] | None
+
+
+def check_copyable(table: Table) -> None:
+    """Raise PreflightError if a column's type is not known, so that no copy of it is exact."""
+    if table.backend is Backend.MYSQL:
+        for column in table.stored_columns:
+            _literal(column)
+
+
+def read_page(table: Table, rows: RowFilter, after: Key, until: Key, row_count: int) -> Statement:
+    """Return a SELECT of (primary key, row) of the first rows in the page ``(after, until]``.
+
+    For MySQL the row is one value, the bytes of a tuple of SQL literals, NULL where it is above
+    the server's max_allowed_packet; for SQLite it is the values of the stored columns.
+    """
+    if table.backend is Backend.SQLITE:
+        row = ", ".join(quote(column.name, table.backend) for column in table.stored_columns)
+    else:
+        literals = ", ',', ".join(map(_literal, table.stored_columns))
+        row = f"CAST(CONCAT('(', {literals}, ')') AS BINARY)"
+    return _select(table, f"{key_columns(table)}, {row}", rows, after, until, row_count)
+
+
+def read_keys(table: Table, rows: RowFilter, after: Key, until: Key, row_count: int) -> Statement:
+    """Return a SELECT of the first primary keys in the page ``(after, until]``."""
+    return _select(table, key_columns(table), rows, after, until, row_count)
+
+
+def read_row_sizes(table: Table, rows: RowFilter, after: Key, row_count: int) -> Statement | None:
+    """Return a SELECT of (primary key, bytes) of the first rows after a key; None if all are short.
+
+    The bytes are those of columns that may be long; a page is ended before they become too many.
+    """
+    long = [column for column in table.stored_columns if _is_long(column, table.backend)]
+    if not long:
+        return None
+    function = "LENGTH" if table.backend is Backend.SQLITE else "OCTET_LENGTH"
+    sizes = " + ".join(
+        f"COALESCE({function}({quote(column.name, table.backend)}), 0)" for column in long
+    )
+    return _select(table, f"{key_columns(table)}, {sizes}", rows, after, None, row_count)
+
+
+def insert_head(table: Table) -> bytes:
+    """Return the beginning of a MySQL INSERT, up to the tuples; it is not formatted any more."""
+    names = ",".join(quote(column.name, table.backend) for column in table.stored_columns)
+    return f"INSERT INTO {table_name(table)} ({names}) VALUES ".replace("%%", "%").encode()
+
+
+def insert_row(table: Table) -> str:
+    """Return an INSERT of one row with a placeholder for each stored column."""
+    names = ", ".join(quote(column.name, table.backend) for column in table.stored_columns)
+    holes = ", ".join([placeholder(table.backend)] * len(table.stored_columns))
+    return f"INSERT INTO {table_name(table)} ({names}) VALUES ({holes})"
+
+
+def count_page(table: Table, rows: RowFilter, after: Key = None, until: Key = None) -> Statement:
+    """Return a SELECT of the number of rows in the page, of all rows without ends."""
+    where, parameters = rows.within(*page_condition(table, after, until))
+    return Statement(f"SELECT COUNT(*) FROM {table_name(table)} WHERE {where}", parameters)
+
+
+def delete_page(table: Table, rows: RowFilter, after: Key, until: Key) -> Statement:
+    """Return a DELETE of the rows in the page ``(after, until]``."""
+    where, parameters = rows.within(*page_condition(table, after, until))
+    return Statement(f"DELETE FROM {table_name(table)} WHERE {where}", parameters)
+
+
+def packet_size() -> Statement:
+    """Return a SELECT of the longest statement, in bytes, that a MySQL session may send."""
+    return Statement("SELECT @@max_allowed_packet")
+
+
+def warning_count() -> Statement:
+    """Return a SELECT of the number of warnings of the last MySQL statement."""
+    return Statement("SELECT @@warning_count")
+
+
+def _select(
+    table: Table, columns: str, rows: RowFilter, after: Key, until: Key, row_count: int
+) -> Statement:
+    where, parameters = rows.within(*page_condition(table, after, until))
+    return Statement(
+        f"SELECT {columns} FROM {table_name(table)} WHERE {where} "
+        f"ORDER BY {key_order(table)} LIMIT {row_count}",
+        parameters,
+    )
+
+
+def _literal(column: Column) -> str:
+    """Return SQL that writes a column's value as SQL, exactly.
+
+    A value that the server gives up on, being above max_allowed_packet, makes the row NULL or no
+    SQL at all, never another value.
+    """
+    name = quote(column.name, Backend.MYSQL)
+    kind = column.data_type
+    if column.is_integer or kind in _NUMBERS:
+        return f"IFNULL({name}, 'NULL')"
+    if column.is_numbered:
+        return f"IFNULL({name} + 0, 'NULL')"
+    if column.is_approximate:
+        return f"QUOTE(CAST({name} + 0e0 AS CHAR))"  # as DOUBLE: the text of a FLOAT is cut
+    if kind in _WRITTEN:
+        return f"QUOTE(CAST({name} AS CHAR))"
+    if kind == "json":
+        return f"IF({name} IS NULL, 'NULL', CONCAT('_utf8mb4', QUOTE(CAST({name} AS CHAR))))"
+    if kind in _BYTES:
+        return f"IF({name} IS NULL, 'NULL', CONCAT('_binary', QUOTE(CAST({name} AS BINARY))))"
+    raise PreflightError(
+        f"column {column.name} is {column.definition}, a type that is not known to be copied "
+        "exactly",
+        next_step="give the column another type",
+    )
+
+
+def _is_long(column: Column, backend: Backend) -> bool:
+    if backend is Backend.SQLITE:
+        return column.data_type in ("text", "blob")
+    return column.data_type in _LONG
