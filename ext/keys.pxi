@@ -139,8 +139,13 @@ def key_bytes(key, /):
     ``str`` as UTF-8, ``bytes`` as they are, ``int`` as decimal text, ``uuid.UUID`` as its
     36-character lower-case text; subclasses, and objects with ``__index__``, by their value.
 
+    Returns:
+        bytes, 0 to 2**31 - 1 of them.
+
     Raises:
         KeyTypeError: anything else, among it bool, float, None, Decimal, dates, bytearray,
-            memoryview and text with lone surrogates.
+            memoryview and text with lone surrogates; a key that is too long.
+
+    Complexity: linear in the key's size; of an int beyond 64 bits, in its square.
     """
     return slow_key_bytes(key, -1)

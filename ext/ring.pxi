@@ -123,14 +123,18 @@ cdef class Ring:
     def lookup_many(self, keys, *, out=None):
         """Return the index in `owners` of each key's node, uint32[len(keys)].
 
+        Buffers and Arrow data are read without the GIL. Stable since 0.1.
+
         Args:
-            keys: any form of bulk keys.
+            keys: any form of bulk keys (see `shardhash.hashing.crc32_many`).
             out: a writable contiguous buffer of len(keys) unsigned 4-byte items to use instead of
                 a new one; its content is undefined after an error.
 
         Raises:
             KeyTypeError: a key has no key bytes; the message names the first.
             PlacementError: the ring is empty and keys are not; keys or `out` of a wrong shape.
+
+        Complexity: linear in the keys, on average constant for each beyond its hash.
         """
         cdef _Batch batch = open_batch(keys)
         cdef sh_rule rule = self.rule_for(batch)
@@ -138,6 +142,12 @@ cdef class Ring:
 
     def partition(self, keys):
         """Return the keys of each node that got one: nodes in order, keys in input order.
+
+        Keys of an iterable are returned themselves, those of buffers and Arrow data as int, str or
+        bytes.
+
+        Args:
+            keys: any form of bulk keys.
 
         Raises:
             KeyTypeError: a key has no key bytes; the message names the first.

@@ -72,6 +72,8 @@ cdef class SlotTable:
 
         Raises:
             KeyTypeError: the value has no key bytes.
+
+        Complexity: the hash of the key, and one instruction.
         """
         self.check_built()
         return sh_slots_slot(&self.slots, hash_key(self.slots.hash, 0, key))
@@ -79,8 +81,10 @@ cdef class SlotTable:
     def slot_many(self, keys, *, out=None):
         """Return the slot of each key, uint16[len(keys)].
 
+        Buffers and Arrow data are read without the GIL. Stable since 0.1.
+
         Args:
-            keys: any form of bulk keys.
+            keys: any form of bulk keys (see `shardhash.hashing.crc32_many`).
             out: a writable contiguous buffer of len(keys) unsigned 2-byte items to use instead of
                 a new one; its content is undefined after an error.
 
@@ -97,6 +101,8 @@ cdef class SlotTable:
 
         Raises:
             KeyTypeError: the value has no key bytes.
+
+        Complexity: the hash of the key, and one read of a table of 2 bytes a slot.
         """
         self.check_built()
         cdef uint64_t hash = hash_key(self.slots.hash, 0, key)
@@ -113,6 +119,12 @@ cdef class SlotTable:
 
     def partition(self, keys):
         """Return the keys of each shard that got one: shards in order, keys in input order.
+
+        Keys of an iterable are returned themselves, those of buffers and Arrow data as int, str or
+        bytes.
+
+        Args:
+            keys: any form of bulk keys.
 
         Raises:
             KeyTypeError: a key has no key bytes; the message names the first.

@@ -57,7 +57,7 @@ _MODULES = {
     "SlotMoves": "slots",
     "SlotSet": "slots",
 }
-_SUBMODULES = {"errors", "hashing", "keys", "ranges", "ring", "slots"}
+_SUBMODULES = {"errors", "hashing", "interop", "keys", "ranges", "ring", "slots"}
 
 
 def __getattr__(name: str) -> object:

@@ -48,10 +48,30 @@ class Placement(Protocol[_K_contra]):
         """The owners that indices refer to."""
 
     def lookup(self, key: _K_contra, /) -> str:
-        """Return the owner of a key."""
+        """Return the owner of a key.
+
+        Raises:
+            KeyTypeError: the value is no key of this placement.
+            PlacementError: there is no owner.
+        """
 
     def lookup_many(self, keys: Iterable[_K_contra], *, out: "Buffer | None" = None) -> memoryview:
-        """Return the index in `owners` of each key's owner, uint32[len(keys)]."""
+        """Return the index in `owners` of each key's owner, uint32[len(keys)].
+
+        Args:
+            keys: bulk keys; `Keys` lists their forms for placements that hash.
+            out: a writable contiguous buffer of len(keys) unsigned 4-byte items to use instead of
+                a new one; its content is undefined after an error.
+
+        Raises:
+            KeyTypeError: a value is no key of this placement; the message names the first.
+            PlacementError: there is no owner; keys or `out` of a wrong shape.
+        """
 
     def partition(self, keys: Iterable[_K_contra]) -> Mapping[str, Sequence[object]]:
-        """Return the keys of each owner that got one: owners in order, keys in input order."""
+        """Return the keys of each owner that got one: owners in order, keys in input order.
+
+        Raises:
+            KeyTypeError: a value is no key of this placement; the message names the first.
+            PlacementError: there is no owner; keys of a wrong shape.
+        """

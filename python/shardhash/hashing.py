@@ -6,7 +6,8 @@
     [2212294583, 3904355907, 1908338681]
 
 Each takes a key (see `shardhash.keys`); ``*_many`` take bulk keys and return a memoryview of
-unsigned items: 2 bytes for crc16, 8 for xxh64, 4 for the others.
+unsigned items: 2 bytes for crc16, 8 for xxh64, 4 for the others. Time is linear in the bytes of the
+keys.
 """
 
 from shardhash._core import (

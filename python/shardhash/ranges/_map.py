@@ -33,7 +33,8 @@ class RangeMap:
     """An immutable map from keys, by their order, to shards.
 
     Thread-safe, hashable, picklable. Two maps are equal when key type, bounds and the shard of
-    each range are; then indices are equal too.
+    each range are; then indices are equal too. A change is a new map, made in one pass over the
+    ranges.
 
     Invariants: bounds strictly ascending and of the key type; ``bounds[i]`` is the lower end of
     range ``i + 1`` and the open upper end of range ``i``; each range has one shard.
@@ -142,12 +143,17 @@ class RangeMap:
         Raises:
             KeyTypeError: a key is not of the map's key type; says which one.
             PlacementError: a buffer of another shape, or an `out` that does not fit.
+
+        Complexity: a binary search over the bounds for each key, in Python.
         """
         found = array("I", self._owners_of_each(key_list(keys)))
         return delivered(found, out, len(found))
 
     def partition(self, keys: RangeKeys) -> dict[str, list[object]]:
         """Return the keys of each shard: shards without a key left out, keys in input order.
+
+        Args:
+            keys: as for `lookup_many`.
 
         Raises:
             KeyTypeError: a key is not of the map's key type; says which one.
@@ -181,6 +187,8 @@ class RangeMap:
 
         Raises:
             PlacementError: no such shard.
+
+        Complexity: one pass over the ranges.
         """
         own = self._index(shard)
         ends = pairwise((None, *self._bounds, None))
@@ -238,6 +246,8 @@ class RangeMap:
 
         Raises:
             PlacementError: the other map has another key type, or naive bounds against aware ones.
+
+        Complexity: a binary search over the bounds of both for each of them.
         """
         self._check_comparable(other)
         merged: list[RangeMove] = []

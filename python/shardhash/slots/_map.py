@@ -74,6 +74,8 @@ class SlotMap(SlotTable):
         Raises:
             PlacementError: the slots are no power of two up to 65,536, one has two owners or none;
                 a bad name, weight or scheme; no shard, or more than 65,535.
+
+        Complexity: linear in the slots.
         """
         if isinstance(owners, Mapping):
             shards, table = _table_of_sets(owners)
@@ -103,6 +105,8 @@ class SlotMap(SlotTable):
 
         Raises:
             PlacementError: a bad name, weight, scheme or slot count; no shard, or more than 65,535.
+
+        Complexity: linear in the slots and, but for a sort, in the shards.
         """
         names = _checked_shards(shards)
         checked = _checked_weights(weights, names)
@@ -135,6 +139,8 @@ class SlotMap(SlotTable):
 
         Raises:
             PlacementError: the map has no such shard.
+
+        Complexity: one pass over the slots at the first call, then constant.
         """
         try:
             return self._sets()[shard]
@@ -150,6 +156,8 @@ class SlotMap(SlotTable):
 
         Raises:
             PlacementError: the shard is there already, or the name or weight is bad.
+
+        Complexity: one pass over the slots, and a heap of the shards for each that moves.
         """
         shards = self._shards_and(name)
         weights = (*self._weights, _checked_weight(weight, name))
@@ -163,6 +171,8 @@ class SlotMap(SlotTable):
 
         Raises:
             PlacementError: the map has no such shard, or no other one.
+
+        Complexity: one pass over the slots, and a heap of the shards for each that moves.
         """
         leaver = self._index(name)
         if len(self.shards) == 1:
@@ -184,6 +194,8 @@ class SlotMap(SlotTable):
 
         Raises:
             PlacementError: the map has no such shard or slot.
+
+        Complexity: linear in the slots of the map.
         """
         moving = _slot_set(slots)
         beyond = moving - SlotSet.from_ranges([(0, self.slot_count)])
@@ -207,6 +219,8 @@ class SlotMap(SlotTable):
 
         Raises:
             PlacementError: as the arguments say.
+
+        Complexity: linear in the slots of the map. Stable since 0.1.
         """
         slots = self.slots_of(source)
         if len(slots) < 2:

@@ -19,6 +19,8 @@ _ITEM = re.compile(r"\s*([0-9]{1,9})\s*(?:-\s*([0-9]{1,9})\s*)?")
 class SlotSet:
     """A set of slot numbers from 0 to 65,535: immutable, hashable, ordered, small.
 
+    Operations are linear in the number of ranges, `in` is a binary search over them.
+
     Invariant: `ranges` holds ``[start, end)`` pairs, ascending, none empty, no two touching; so
     equal sets have equal ranges and one text.
 
