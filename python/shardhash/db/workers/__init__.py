@@ -12,10 +12,17 @@ from shardhash.db.connections import ConnectionManager
 from shardhash.db.tasks import ShardRows, ShardTask
 from shardhash.db.workers._dask import dask_executor
 from shardhash.db.workers._remote import Submission
-from shardhash.db.workers._threads import Fanout
+from shardhash.db.workers._threads import Fanout, ShardOutcome
 from shardhash.db.workers._worker import QueryWorker, TaskAnswer
 
-__all__ = ["QueryWorker", "TaskAnswer", "dask_executor", "run_tasks"]
+__all__ = [
+    "QueryWorker",
+    "ShardOutcome",
+    "TaskAnswer",
+    "dask_executor",
+    "run_everywhere",
+    "run_tasks",
+]
 
 
 @contextmanager
@@ -38,3 +45,17 @@ def run_tasks(
         yield run.start()
     finally:
         run.end()
+
+
+def run_everywhere(
+    tasks: Sequence[ShardTask], *, connections: ConnectionManager
+) -> list[ShardOutcome]:
+    """Run statements on the primaries of their shards, commit each, and return what came of each.
+
+    A shard that fails does not stop the others; leaving by Ctrl-C ends those under way.
+    """
+    fanout = Fanout(tasks, connections, commit=True)
+    try:
+        return fanout.gather()
+    finally:
+        fanout.end()

@@ -35,19 +35,32 @@ class EndedError(Exception):
 
 
 class OpenStatement:
-    """A statement that has begun to answer: its columns, and its rows read once."""
+    """A statement that has begun to answer: its columns, and its rows read once.
 
-    def __init__(self, columns: tuple[ResultColumn, ...], blocks: Iterator[Sequence[Row]]) -> None:
+    ``row_count`` is how many rows a statement without columns changed.
+    """
+
+    def __init__(
+        self, columns: tuple[ResultColumn, ...], blocks: Iterator[Sequence[Row]], row_count: int
+    ) -> None:
         self.columns = columns
         self.blocks = blocks
+        self.row_count = row_count
 
 
 class Statement:
-    """A task that can be run once, and ended at any time from any thread."""
+    """A task that can be run once, and ended at any time from any thread.
 
-    def __init__(self, task: ShardTask, connections: ConnectionManager) -> None:
+    With ``commit`` it runs on the primary, and what it changed is committed when its rows were
+    read without an error.
+    """
+
+    def __init__(
+        self, task: ShardTask, connections: ConnectionManager, *, commit: bool = False
+    ) -> None:
         self._task = task
-        self._connections = connections
+        self._connect = connections.write if commit else connections.read
+        self._commit = commit
         self._backend = connections.backend(task.shard)
         self._lock = Lock()
         self._interrupt: Callable[[], None] | None = None
@@ -74,7 +87,7 @@ class Statement:
         """
         if self._is_ended:
             raise EndedError
-        with self._connections.read(self._task.shard) as connection:
+        with self._connect(self._task.shard) as connection:
             try:
                 with self._held(connection), self._opened(connection) as statement:
                     yield statement
@@ -105,7 +118,10 @@ class Statement:
         opened = _sqlite if self._backend is Backend.SQLITE else _mysql
         with opened(driver, self._task, is_mariadb=_is_mariadb(connection)) as cursor:
             columns = result_columns(cursor.description, self._backend)
-            yield OpenStatement(columns, self._blocks(cursor))
+            row_count = 0 if columns else max(cursor.rowcount, 0)
+            yield OpenStatement(columns, self._blocks(cursor) if columns else iter(()), row_count)
+        if self._commit:
+            driver.commit()
 
     def _blocks(self, cursor: Any) -> Iterator[Sequence[Row]]:
         """Yield the rows in blocks of about the same size in bytes."""

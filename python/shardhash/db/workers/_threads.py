@@ -8,25 +8,46 @@ ended, and its answers go on to a temporary file rather than wait for their read
 import threading
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from queue import SimpleQueue
 
 from shardhash.db.connections import ConnectionManager
-from shardhash.db.tasks import ResultColumn, ShardRows, ShardTask
+from shardhash.db.tasks import ResultColumn, Row, ShardRows, ShardTask
 from shardhash.db.workers._buffer import Buffer
 from shardhash.db.workers._statement import EndedError, Statement
+from shardhash.errors import ShardhashError
 
-__all__ = ["Fanout"]
+__all__ = ["Fanout", "ShardOutcome"]
 
 _END_PAUSE_S = 0.05
 _LONGEST_END_S = 30.0
 
 
+@dataclass(frozen=True, slots=True)
+class ShardOutcome:
+    """What came of a statement on one shard: its rows, how many it changed, or the error.
+
+    ``row_count`` is 0 for a statement that returns rows.
+    """
+
+    shard: str
+    columns: tuple[ResultColumn, ...] = ()
+    rows: tuple[Row, ...] = ()
+    row_count: int = 0
+    error: ShardhashError | None = None
+
+
 class Fanout:
     """The streams of several tasks. ``start`` begins them, ``end`` ends those still under way."""
 
-    def __init__(self, tasks: Sequence[ShardTask], connections: ConnectionManager) -> None:
+    def __init__(
+        self, tasks: Sequence[ShardTask], connections: ConnectionManager, *, commit: bool = False
+    ) -> None:
         self._begun: SimpleQueue[_Stream] = SimpleQueue()
-        self._streams = [_Stream(task, connections, self._begun) for task in tasks]
+        self._streams = [
+            _Stream(task.shard, Statement(task, connections, commit=commit), self._begun)
+            for task in tasks
+        ]
         waiting: dict[str, deque[_Stream]] = {}
         for stream in self._streams:
             waiting.setdefault(connections.instance_of(stream.shard), deque()).append(stream)
@@ -50,6 +71,12 @@ class Fanout:
                 raise stream.error
         return [ShardRows(s.shard, s.columns, s.buffer.blocks()) for s in self._streams]
 
+    def gather(self) -> list[ShardOutcome]:
+        """Begin all tasks and return what came of each, in their order, all rows read."""
+        for thread in self._threads:
+            thread.start()
+        return [stream.outcome() for stream in self._streams]
+
     def end(self) -> None:
         """End what is under way on the servers, and wait until it has ended."""
         for stream in self._streams:
@@ -66,14 +93,13 @@ class Fanout:
 class _Stream:
     """A task, its statement, and the buffer that its rows go through."""
 
-    def __init__(
-        self, task: ShardTask, connections: ConnectionManager, begun: "SimpleQueue[_Stream]"
-    ) -> None:
-        self.shard = task.shard
+    def __init__(self, shard: str, statement: Statement, begun: "SimpleQueue[_Stream]") -> None:
+        self.shard = shard
         self.columns: tuple[ResultColumn, ...] = ()
         self.error: Exception | None = None
         self.buffer = Buffer()
-        self._statement = Statement(task, connections)
+        self._row_count = 0
+        self._statement = statement
         self._begun = begun
         self._is_fetched = False
 
@@ -88,6 +114,7 @@ class _Stream:
         try:
             with self._statement.running() as opened:
                 self.columns = opened.columns
+                self._row_count = opened.row_count
                 self._begun.put(self)
                 is_begun = True
                 for block in opened.blocks:
@@ -102,6 +129,14 @@ class _Stream:
                 self._begun.put(self)
         else:
             self.buffer.finish()
+
+    def outcome(self) -> ShardOutcome:
+        """Return the columns and all rows, or the error, once it is known."""
+        try:
+            rows = tuple(tuple(row) for block in self.buffer.blocks() for row in block)
+        except ShardhashError as error:
+            return ShardOutcome(self.shard, error=error)
+        return ShardOutcome(self.shard, self.columns, rows, self._row_count)
 
 
 def _run_all(streams: deque[_Stream]) -> None:
