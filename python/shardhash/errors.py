@@ -144,6 +144,10 @@ class ConfigError(RefusedError):
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, self.problems)), next_step=next_step)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Return what makes the error anew in another process."""
+        return type(self), (self.problems,), {"next_step": self.next_step}
+
 
 class ConfigConflictError(RefusedError):
     """Somebody else saved the configuration first; nothing was overwritten."""
