@@ -303,3 +303,13 @@ def test_what_travels_holds_no_secret(mysql_fleet, tmp_path):
 
     assert b"password" not in sent
     assert b"127.0.0.1" not in sent
+
+
+def test_an_integer_that_sqlite_cannot_hold_is_a_mistake_of_the_caller(sqlite_fleet):
+    with manager_with(sqlite_fleet) as manager:
+        task = ShardTask(shard="s1", sql="SELECT ?", parameters=(2**63,))
+        with (
+            pytest.raises(UsageError, match="shard s1: a value is beyond"),
+            run_tasks([task], connections=manager),
+        ):
+            pass

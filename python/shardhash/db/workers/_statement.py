@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from shardhash.db.connections import ConnectionManager, interrupter
 from shardhash.db.tasks import ResultColumn, Row, ShardTask, result_columns
 from shardhash.db.topology import Backend
-from shardhash.errors import DeadlineError
+from shardhash.errors import DeadlineError, UsageError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -186,6 +186,11 @@ def _sqlite(driver: sqlite3.Connection, task: ShardTask, *, is_mariadb: bool) ->
     try:
         with closing(driver.execute(task.sql, task.parameters)) as cursor:
             yield cursor
+    except OverflowError as error:
+        raise UsageError(
+            f"shard {task.shard}: a value is beyond the 64 bits of SQLite's integers",
+            next_step="pass it as text where the column holds text, or correct it",
+        ) from error
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT or not is_late():
             raise
