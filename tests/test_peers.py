@@ -156,8 +156,8 @@ def test_keyspace_ids_of_keys_equal_xxhash() -> None:
 
 
 def libketama(nodes: dict[str, int], directory: Path) -> Ketama:
-    """libketama's ring; it reads a file."""
-    file = directory / "servers"
+    """libketama's ring; it reads a file, and remembers one by its place."""
+    file = directory / f"servers {len(list(directory.iterdir()))}"
     file.write_text("".join(f"{name}\t{weight}\n" for name, weight in nodes.items()))
     return Ketama(str(file))
 
@@ -175,6 +175,19 @@ def test_ketama_has_every_point_of_libketama(count: int, seed: int | None, tmp_p
     ring = HashRing(nodes, scheme="ketama")
 
     assert sorted(libketama(nodes, tmp_path).get_points()) == sorted(layout(ring))
+
+
+@pytest.mark.parametrize("heaviest", [3, 2**24 + 5, 2**40])
+def test_ketama_has_every_point_of_libketama_for_any_weights(heaviest: int, tmp_path: Path) -> None:
+    chance = random.Random(heaviest)
+    for _ in range(30):
+        nodes = {
+            f"h{chance.getrandbits(40)}:{i}": chance.randrange(1, heaviest + 1)
+            for i in range(chance.randrange(1, 118))
+        }
+        ring = HashRing(nodes, scheme="ketama")
+
+        assert sorted(libketama(nodes, tmp_path).get_points()) == sorted(layout(ring))
 
 
 @pytest.mark.parametrize("count", [2, 61, 117])

@@ -29,6 +29,16 @@ def test_replicas_are_in_ring_order(run: Run) -> None:
     assert ended.stdout.rstrip().split("\t") == ["user:1", *RING.lookup_n("user:1", 3)]
 
 
+def test_the_scheme_places_as_others_do(run: Run) -> None:
+    nodes = "127.0.0.1:11211=600,127.0.0.1:11212=400"
+
+    ended = run("ring", "lookup", "--scheme", "ketama", "--nodes", nodes, "test", "2", "hello")
+
+    assert ended.stdout.split() == [
+        *("test", "127.0.0.1:11211", "2", "127.0.0.1:11212", "hello", "127.0.0.1:11211")
+    ]
+
+
 def test_json_names_nodes_and_weights(run: Run) -> None:
     data = run("ring", "lookup", "--nodes", "a,b=2,c", "user:1", "--json").envelope["data"]
 

@@ -33,7 +33,7 @@ MADE: list[Moves] = [
 def test_moves_are_a_sequence_of_at_least_two(moves: Moves) -> None:
     assert isinstance(moves, Sequence)
     assert len(moves) == len(list(moves)) >= 2
-    assert moves[0] == list(moves)[0] == moves.moves[0]
+    assert moves[0] == next(iter(moves)) == moves.moves[0]
     assert moves[-2:] == moves.moves[-2:]
 
 

@@ -36,6 +36,12 @@ def register(commands: Commands) -> None:
         metavar="N",
         help="print N distinct nodes of each key, in ring order",
     )
+    lookup.add_argument(
+        "--scheme",
+        choices=("xxh64", "ketama", "ketama-twemproxy"),
+        default="xxh64",
+        help="place as shardhash does, as libketama, or as twemproxy (default: xxh64)",
+    )
 
 
 def parse_nodes(text: str) -> dict[str, float]:
@@ -62,7 +68,7 @@ def parse_nodes(text: str) -> dict[str, float]:
 
 
 def _lookup(options: argparse.Namespace, console: Console) -> Outcome:
-    ring = HashRing(parse_nodes(options.nodes))
+    ring = HashRing(parse_nodes(options.nodes), scheme=options.scheme)
     placed = _placed(ring, _keys(options.keys), options.replicas)
     if not console.as_json:
         lines = ("\t".join((printable(key), *nodes)) for key, nodes in placed)
