@@ -2,9 +2,10 @@
 
 import zlib
 from contextlib import contextmanager
+from datetime import date
 
 from managers import manager_of
-from shardhash.db import guard
+from shardhash.db import guard, sql
 from shardhash.db.drivers import Place, prepare_sqlite, translate
 from shardhash.db.guard import ControlPlace, GuardedTable
 from shardhash.db.inspect import inspect_table
@@ -22,7 +23,7 @@ from shardhash.db.topology import (
 from shardhash.slots import SlotSet
 
 SLOTS = 16
-STATES = {0: SlotState.OWNED, 1: SlotState.FENCED, 2: SlotState.FOREIGN}
+NO_SLOTS = SlotSet()
 TOKEN = "pass-of-the-operation"
 
 
@@ -112,6 +113,35 @@ def set_state(connection, place, slot, state, mapping="by_key"):
 def change_state(fleet, shard, slot, state):
     with manager_of(fleet) as manager, manager.write(shard) as connection, connection.begin():
         set_state(connection, place_of(fleet, shard), slot, state)
+
+
+def stored(key, kind):
+    return str(key) if kind == "sqlite" and isinstance(key, date) else key
+
+
+def guard_all(fleet, mapping, count, *, owned=NO_SLOTS):
+    """Guard the shard s1 so that every key but those of the `owned` slots is refused."""
+    with control_of(fleet, "s1") as (connection, place):
+        guard.fill_slots(connection, place, mapping.name, count, owned)
+        guard.install_guards(connection, place, mapping, guarded(connection, place, mapping))
+        guard.add_pass(connection, place, "op", TOKEN)
+        connection.commit()
+
+
+def slots_by_select(fleet, mapping, keys):
+    """Write the keys past the guards, and return the slot of each by SELECT."""
+    with control_of(fleet, "s1") as (connection, place):
+        guard.use_pass(connection, place.backend, TOKEN)
+        hole = "?" if fleet.kind == "sqlite" else "%s"
+        for number, key in enumerate(keys):
+            connection.exec_driver_sql(
+                f"INSERT INTO orders (id, k) VALUES ({number}, {hole})", (stored(key, fleet.kind),)
+            )
+        table = inspect_table(connection, "orders", place.backend)
+        slot = sql.number_expression(mapping, table.column("k"), place.backend)
+        rows = connection.exec_driver_sql(f"SELECT {slot} FROM orders ORDER BY id").fetchall()
+        connection.rollback()
+        return [row[0] for row in rows]
 
 
 def app_connection(fleet, shard, **options):

@@ -30,7 +30,9 @@ __all__ = ["fence_slots"]
 _LONGEST_WAIT_S = 1  # of one try; behind it other writers wait
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 2.0
-_DURABLE_FLUSHES = frozenset({1, 3})  # 3 is MariaDB's: as 1, and at each step of a group commit
+_DURABLE_FLUSHES = frozenset({"1", "3"})  # 3 is MariaDB's: as 1, and at each step of a commit
+_HOW_TO_FLUSH = "SET GLOBAL innodb_flush_log_at_trx_commit = 1"
+_GROUP = "group_replication_single_primary_mode"
 _PASSING = frozenset({Fault.LOCK_WAIT, Fault.DEADLOCK})
 
 
@@ -93,17 +95,25 @@ class _Fence:
         return self.place.backend is Backend.MYSQL
 
     def check_server(self) -> None:
-        """Refuse a server whose crash would take the fence back."""
+        """Refuse a server on which a fence would not hold."""
         if not self.is_server:
             return
         with self.connections.write(self.shard) as connection:
-            [(flush,)] = fetch(connection, sql.read_fence_settings())
-        if int(flush) not in _DURABLE_FLUSHES:
-            raise PreflightError(
-                f"slots of {self.shard} were to be fenced, but its server has "
-                f"innodb_flush_log_at_trx_commit = {flush}: a crash could forget the fence",
-                next_step="SET GLOBAL innodb_flush_log_at_trx_commit = 1",
+            rows = fetch(connection, sql.read_fence_settings())
+        settings = {name.lower(): value for name, value in rows}
+        if settings["innodb_flush_log_at_trx_commit"] not in _DURABLE_FLUSHES:
+            raise self._refused("a crash of its server could forget the fence", _HOW_TO_FLUSH)
+        if settings.get("wsrep_on") == "ON" or settings.get(_GROUP) == "OFF":
+            raise self._refused(
+                "its cluster takes writes on several servers, which do not wait for each other",
+                "move the shard to a server that alone takes its writes",
             )
+
+    def _refused(self, reason: str, next_step: str) -> PreflightError:
+        return PreflightError(
+            f"slots of {self.mapping} on shard {self.shard} were to be fenced, but {reason}",
+            next_step=next_step,
+        )
 
     def try_once(self) -> bool:
         """Fence, or leave all as it was and return False.

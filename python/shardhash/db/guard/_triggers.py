@@ -10,7 +10,7 @@ from shardhash.db import sql
 from shardhash.db.guard._run import fetch, run
 from shardhash.db.schema import Table
 from shardhash.db.sql import ControlPlace, GuardEvent, Statement
-from shardhash.db.topology import Backend, Mapping
+from shardhash.db.topology import Backend, KeyType, Mapping, RangeRule
 from shardhash.errors import PreflightError
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def install_guards(
         PreflightError: the mapping is by a ring, or a table cannot be guarded.
         DatabaseError: the server refused; guards made before stay.
     """
+    _check_order(connection, place, mapping)
     wanted = [
         (guarded.table, event, _text(place, mapping, guarded, event))
         for guarded in tables
@@ -83,9 +84,10 @@ def install_guards(
 
 def remove_guards(connection: "Connection", place: ControlPlace, tables: Iterable[str]) -> None:
     """Remove all guards of the named tables; a table without any, or a missing one, is fine."""
-    names = {name.lower() for name in tables}
+    folds = _folds_names(connection, place)
+    names = {name.lower() if folds else name for name in tables}
     for found in _guards(connection, place):
-        if found.table.lower() in names:
+        if (found.table.lower() if folds else found.table) in names:
             run(connection, sql.drop_guard(place, found.name))
 
 
@@ -113,6 +115,20 @@ def find_guard_faults(
     return faults
 
 
+def _check_order(connection: "Connection", place: ControlPlace, mapping: Mapping) -> None:
+    """Refuse ranges of text in a SQLite file that sorts the bytes of UTF-16, not code points."""
+    is_text = mapping.key.type in (KeyType.STR, KeyType.UUID)
+    if place.backend is Backend.MYSQL or not isinstance(mapping.rule, RangeRule) or not is_text:
+        return
+    [(encoding,)] = fetch(connection, sql.read_encoding())
+    if encoding != "UTF-8":
+        raise PreflightError(
+            f"mapping {mapping.name} has ranges of text, but the file of {place.database} keeps "
+            f"text as {encoding}, whose order is another",
+            next_step="make a new file (PRAGMA encoding = 'UTF-8') and copy the tables into it",
+        )
+
+
 def _text(place: ControlPlace, mapping: Mapping, guarded: GuardedTable, event: GuardEvent) -> str:
     table = guarded.table
     if table.kind != "table" or not table.is_transactional:
@@ -132,12 +148,13 @@ def _install(
     text: str,
     definer: tuple[str, str] | None,
 ) -> None:
-    there = [each for each in _guards(connection, place) if _is_for(each, table, event)]
+    guards = _guards(connection, place)
+    there = [each for each in guards if _is_for(each, table, event)]
     right = [each for each in there if _is_right(place, table, event, text, each, definer)]
     if not right:
-        taken = {each.name for each in there}
+        taken = {each.name.lower() for each in guards}
         names = (sql.guard_name(table.name, event, number) for number in count(1))
-        name = next(name for name in names if name not in taken)
+        name = next(name for name in names if name.lower() not in taken)
         run(connection, sql.create_guard(place, name, table, event, text, definer))
     for each in there:
         if each not in right[:1]:
@@ -149,9 +166,20 @@ def _guards(connection: "Connection", place: ControlPlace) -> list[_Found]:
     return [_Found(*row) for row in rows]
 
 
+def _folds_names(connection: "Connection", place: ControlPlace) -> bool:
+    """Tell whether names of tables that differ only in case are one name."""
+    if place.backend is Backend.SQLITE:
+        return True
+    [(setting,)] = fetch(connection, sql.read_name_folding())
+    return bool(setting)
+
+
 def _is_for(found: _Found, table: Table, event: GuardEvent) -> bool:
-    prefix = f"_shardhash_guard_{event.lower()}"
-    return found.table.lower() == table.name.lower() and found.name.lower().startswith(prefix)
+    """Tell whether a guard is for a table, whose name is as a server writes it."""
+    is_same = found.table == table.name or (
+        table.backend is Backend.SQLITE and found.table.lower() == table.name.lower()
+    )
+    return is_same and found.name.startswith(sql.guard_prefix(event))
 
 
 def _is_right(

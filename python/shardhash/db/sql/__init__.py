@@ -47,7 +47,11 @@ from shardhash.db.sql._copy import (
     read_row_sizes,
     warning_count,
 )
-from shardhash.db.sql._digest import page_checksum, page_digests, row_digest_expression
+from shardhash.db.sql._digest import (
+    page_checksum,
+    page_digests,
+    row_digest_expression,
+)
 from shardhash.db.sql._fence import (
     open_transactions,
     prepared_transactions,
@@ -56,7 +60,9 @@ from shardhash.db.sql._fence import (
     set_lock_waits,
     set_time_zone,
 )
-from shardhash.db.sql._filters import RowFilter
+from shardhash.db.sql._filters import (
+    RowFilter,
+)
 from shardhash.db.sql._guards import (
     GUARD_MODE,
     GuardEvent,
@@ -64,13 +70,19 @@ from shardhash.db.sql._guards import (
     drop_guard,
     find_guards,
     guard_name,
+    guard_prefix,
     guard_text,
     list_accounts,
     number_expression,
+    read_encoding,
+    read_name_folding,
     set_pass_token,
     set_sql_mode,
 )
-from shardhash.db.sql._key_text import key_from_text, key_to_text
+from shardhash.db.sql._key_text import (
+    key_from_text,
+    key_to_text,
+)
 from shardhash.db.sql._keys import (
     distinct_key_expression,
     intervals,
@@ -109,7 +121,10 @@ from shardhash.db.sql._schema import (
     drop_database,
     drop_table,
 )
-from shardhash.db.sql._text import Statement, quote
+from shardhash.db.sql._text import (
+    Statement,
+    quote,
+)
 
 __all__ = [
     "CONTROL_TABLES",
@@ -152,6 +167,7 @@ __all__ = [
     "find_guards",
     "group_keys",
     "guard_name",
+    "guard_prefix",
     "guard_text",
     "insert_fence",
     "insert_head",
@@ -182,11 +198,13 @@ __all__ = [
     "quarantine_table",
     "quote",
     "read_checkpoint",
+    "read_encoding",
     "read_fence",
     "read_fence_settings",
     "read_identity",
     "read_keys",
     "read_lock_waits",
+    "read_name_folding",
     "read_page",
     "read_pages",
     "read_row_sizes",

@@ -15,8 +15,11 @@ _LISTED = 10
 
 
 def read_fence_settings() -> Statement:
-    """Return a SELECT of how InnoDB flushes at commit."""
-    return Statement("SELECT @@GLOBAL.innodb_flush_log_at_trx_commit")
+    """Return a query for the settings that a fence depends on: those that the server has."""
+    return Statement(
+        "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('innodb_flush_log_at_trx_commit', "
+        "'wsrep_on', 'group_replication_single_primary_mode')"
+    )
 
 
 def read_lock_waits() -> Statement:

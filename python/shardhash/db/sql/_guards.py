@@ -24,9 +24,12 @@ __all__ = [
     "drop_guard",
     "find_guards",
     "guard_name",
+    "guard_prefix",
     "guard_text",
     "list_accounts",
     "number_expression",
+    "read_encoding",
+    "read_name_folding",
     "set_pass_token",
     "set_sql_mode",
 ]
@@ -49,9 +52,14 @@ class GuardEvent(StrEnum):
     DELETE = "DELETE"
 
 
+def guard_prefix(event: GuardEvent) -> str:
+    """Return how the names of all guards of an event begin."""
+    return f"{_PREFIX}{event.lower()}"
+
+
 def guard_name(table: str, event: GuardEvent, number: int = 1) -> str:
     """Return the name of a table's guard; ``number`` 2 stands in while 1 is made anew."""
-    head = f"{_PREFIX}{event.lower()}{number}_"
+    head = f"{guard_prefix(event)}{number}_"
     if len(head) + len(table) <= _LONGEST_NAME:
         return head + table
     digest = hashlib.sha256(table.encode()).hexdigest()[:_DIGEST_LENGTH]
@@ -121,6 +129,16 @@ def find_guards(place: ControlPlace) -> Statement:
 def set_sql_mode(mode: str) -> Statement:
     """Set a MySQL session's sql_mode."""
     return Statement("SET SESSION sql_mode = %s", (mode,))
+
+
+def read_encoding() -> Statement:
+    """Return the query for the encoding in which a SQLite file keeps and sorts text."""
+    return Statement("PRAGMA encoding")
+
+
+def read_name_folding() -> Statement:
+    """Return a SELECT of 0 where a MySQL server tells names of tables apart by their case."""
+    return Statement("SELECT @@GLOBAL.lower_case_table_names")
 
 
 def list_accounts() -> Statement:
