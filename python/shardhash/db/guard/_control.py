@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from shardhash.db import sql
 from shardhash.db.drivers import set_pass
-from shardhash.db.guard._run import fetch, run
+from shardhash.db.guard._run import fetch, run, take_file
 from shardhash.db.sql import ControlPlace
 from shardhash.db.topology import Backend
 from shardhash.errors import LeaseLostError, PreflightError
@@ -57,6 +57,7 @@ def create_control(connection: "Connection", place: ControlPlace) -> None:
     """
     if place.backend is Backend.MYSQL:
         run(connection, sql.create_database(sql.control_schema(place.database)))
+    take_file(connection, place)
     for name in sql.CONTROL_TABLES:
         run(connection, sql.create_control_table(place, name))
     run(connection, sql.insert_fence(place))
@@ -68,6 +69,7 @@ def drop_control(connection: "Connection", place: ControlPlace) -> None:
     Raises:
         PreflightError: guards are there, and would refuse every write without the tables.
     """
+    take_file(connection, place)
     guards = fetch(connection, sql.find_guards(place))
     if guards:
         raise PreflightError(
@@ -96,6 +98,7 @@ def write_identity(connection: "Connection", place: ControlPlace, identity: Iden
     Raises:
         PreflightError: it has another one.
     """
+    take_file(connection, place)
     found = read_identity(connection, place)
     if found == identity:
         return
@@ -184,8 +187,7 @@ def _control_tables(connection: "Connection", place: ControlPlace) -> set[str]:
 
 def _locked_token(connection: "Connection", place: ControlPlace, lock: str) -> tuple[int, str]:
     """Return token and operation, locked; -1 where the row is missing."""
-    if place.backend is Backend.SQLITE:
-        run(connection, sql.lock_control_file(place))
+    take_file(connection, place)
     rows = fetch(connection, sql.read_fence(place, lock=lock))
     return (int(rows[0][0]), str(rows[0][1])) if rows else (-1, "")
 

@@ -2,12 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
-from shardhash.db.sql import Statement
+from shardhash.db import sql
+from shardhash.db.sql import ControlPlace, Statement
+from shardhash.db.topology import Backend
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["fetch", "run"]
+__all__ = ["fetch", "run", "take_file"]
 
 
 def run(connection: "Connection", statement: Statement) -> int:
@@ -19,3 +21,22 @@ def fetch(connection: "Connection", statement: Statement) -> list[tuple[Any, ...
     """Run a query and return its rows."""
     rows = connection.exec_driver_sql(statement.sql, statement.parameters or None)
     return [tuple(row) for row in rows]
+
+
+def take_file(connection: "Connection", place: ControlPlace) -> None:
+    """Take SQLite's write lock before anything is read; does nothing on a server.
+
+    Who has read already cannot wait to write: SQLite refuses at once, because another writer may
+    wait for the reader. Without control tables nothing is taken.
+
+    Source: https://sqlite.org/c3ref/busy_handler.html
+    """
+    from sqlalchemy.exc import OperationalError
+
+    if place.backend is Backend.MYSQL:
+        return
+    try:
+        run(connection, sql.lock_control_file(place))
+    except OperationalError as error:
+        if "no such table" not in str(error.orig):
+            raise

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from shardhash.db import sql
-from shardhash.db.guard._run import fetch, run
+from shardhash.db.guard._run import fetch, run, take_file
 from shardhash.db.sql import ControlPlace, SlotState
 from shardhash.errors import PreflightError
 from shardhash.slots import SlotSet
@@ -31,6 +31,7 @@ def fill_slots(
     wanted = {
         slot: SlotState.OWNED if slot in owned else SlotState.FOREIGN for slot in range(slot_count)
     }
+    take_file(connection, place)
     found = dict(_states(connection, place, mapping))
     wrong = [slot for slot, state in found.items() if wanted.get(slot) != state]
     if wrong:

@@ -7,7 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from shardhash.db import sql
-from shardhash.db.guard._run import fetch, run
+from shardhash.db.guard._run import fetch, run, take_file
 from shardhash.db.schema import Table
 from shardhash.db.sql import ControlPlace, GuardEvent, Statement
 from shardhash.db.topology import Backend, KeyType, Mapping, RangeRule
@@ -63,14 +63,15 @@ def install_guards(
     MySQL each commits by itself.
 
     Guards run with the rights of their definer: the session's own account, or user and host given
-    as `definer`, for which the session needs SUPER or SET USER. It needs SELECT on the tables,
-    SELECT and UPDATE on the control tables. If it is dropped, every write fails with error 1449,
-    and ``find_guard_faults`` names the guards concerned.
+    as `definer`, for which the session needs SUPER or SET USER. It needs SELECT and TRIGGER on the
+    tables, SELECT and UPDATE on the control tables. If it is dropped, every write fails with error
+    1449, and ``find_guard_faults`` names the guards concerned.
 
     Raises:
         PreflightError: the mapping is by a ring, or a table cannot be guarded.
         DatabaseError: the server refused; guards made before stay.
     """
+    take_file(connection, place)
     _check_order(connection, place, mapping)
     wanted = [
         (guarded.table, event, _text(place, mapping, guarded, event))
@@ -84,6 +85,7 @@ def install_guards(
 
 def remove_guards(connection: "Connection", place: ControlPlace, tables: Iterable[str]) -> None:
     """Remove all guards of the named tables; a table without any, or a missing one, is fine."""
+    take_file(connection, place)
     folds = _folds_names(connection, place)
     names = {name.lower() if folds else name for name in tables}
     for found in _guards(connection, place):
@@ -167,19 +169,16 @@ def _guards(connection: "Connection", place: ControlPlace) -> list[_Found]:
 
 
 def _folds_names(connection: "Connection", place: ControlPlace) -> bool:
-    """Tell whether names of tables that differ only in case are one name."""
+    """Tell whether names of tables that differ only in case are one name to a server."""
     if place.backend is Backend.SQLITE:
-        return True
+        return False
     [(setting,)] = fetch(connection, sql.read_name_folding())
     return bool(setting)
 
 
 def _is_for(found: _Found, table: Table, event: GuardEvent) -> bool:
     """Tell whether a guard is for a table, whose name is as a server writes it."""
-    is_same = found.table == table.name or (
-        table.backend is Backend.SQLITE and found.table.lower() == table.name.lower()
-    )
-    return is_same and found.name.startswith(sql.guard_prefix(event))
+    return found.table == table.name and found.name.startswith(sql.guard_prefix(event))
 
 
 def _is_right(

@@ -58,7 +58,7 @@ OPERATIONS: Mapping[str, Needs] = {
         server=frozenset({"CREATE USER"}),
     ),
     "allocate": Needs(shard=_DML | {"CREATE"}, control=_DML | {"CREATE"}),
-    "guard": Needs(shard=frozenset({"TRIGGER"}), control=_DML | {"CREATE"}),
+    "guard": Needs(shard=frozenset({"SELECT", "TRIGGER"}), control=_DML | {"CREATE", "DROP"}),
     "move": Needs(shard=_ALL, control=_DML | {"CREATE", "DROP"}),
 }
 """The operations that work on a shard's database, each with what it needs."""
