@@ -27,6 +27,7 @@ from shardhash.errors import AccessDeniedError, PreflightError, WrongShardError
 from shardhash.slots import SlotSet
 
 MINE, FENCED, THEIRS = (keys_in(slot)[0] for slot in (0, 1, 2))
+PATIENT = SessionSettings(lock_wait_s=120)
 HOSTILE_MODE = (
     "ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PAD_CHAR_TO_FULL_LENGTH,PIPES_AS_CONCAT,IGNORE_SPACE,"
     "HIGH_NOT_PRECEDENCE,NO_UNSIGNED_SUBTRACTION,REAL_AS_FLOAT,SIMULTANEOUS_ASSIGNMENT"
@@ -55,8 +56,9 @@ def faults(fleet, mapping=None):
 
 def install(fleet, mapping=None, **options):
     mapping = mapping or slot_mapping()
-    with control_of(fleet, "s1") as (connection, place):
+    with control_of(fleet, "s1", session=PATIENT) as (connection, place):
         tables = guarded(connection, place, mapping)
+        connection.rollback()
         guard.install_guards(connection, place, mapping, tables, **options)
         connection.commit()
 
