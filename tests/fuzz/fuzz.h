@@ -64,8 +64,10 @@ static inline void *room(size_t size) {
 }
 
 /* All hashes, to choose from by a number. */
-static const sh_hash HASHES[] = {SH_HASH_CRC32,   SH_HASH_CRC16,      SH_HASH_XXH64,
-                                 SH_HASH_MURMUR2, SH_HASH_MD5_KETAMA, SH_HASH_FNV_TWEMPROXY};
+static const sh_hash HASHES[] = {
+    SH_HASH_CRC32,      SH_HASH_CRC16,         SH_HASH_XXH64, SH_HASH_MURMUR2,
+    SH_HASH_MD5_KETAMA, SH_HASH_FNV_TWEMPROXY, SH_HASH_REDIS,
+};
 
 static inline sh_hash take_hash(fuzz_input *input) {
     return HASHES[take_below(input, sizeof HASHES / sizeof *HASHES)];

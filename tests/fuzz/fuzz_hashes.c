@@ -21,6 +21,7 @@ static void check_one(const uint8_t *data, size_t size, uint64_t seed) {
     MUST(sh_hash_span(SH_HASH_MURMUR2, seed, key) == murmur2);
     MUST(sh_hash_span(SH_HASH_MD5_KETAMA, seed, key) == expected[0]);
     MUST(sh_hash_span(SH_HASH_FNV_TWEMPROXY, seed, key) == twin_fnv_twemproxy(data, size));
+    MUST(sh_hash_span(SH_HASH_REDIS, seed, key) == twin_redis(data, size));
 }
 
 #define CUTS 20 /* more than MD5 has lanes, twice over */

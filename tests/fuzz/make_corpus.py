@@ -15,15 +15,17 @@ ENDS = sorted(
 )
 TENS = [10**power + step for power in range(20) for step in (-1, 0)]
 LAYOUTS = range(11)
-HASHES = range(6)
+HASHES = range(7)
 
 
 def hashes() -> Iterator[bytes]:
     """Seed, hash, key; the key's first bytes also say how it is cut."""
     for size in (0, 1, 3, 4, 7, 8, 12, 31, 32, 33, 55, 56, 63, 64, 65, 100, 119):
         key = bytes(range(33, 33 + size))
-        yield struct.pack("<QB", 0, size % 6) + key
-        yield struct.pack("<QB", 2**64 - 1, size % 6) + key
+        yield struct.pack("<QB", 0, size % 7) + key
+        yield struct.pack("<QB", 2**64 - 1, size % 7) + key
+    for key in (b"{a}b", b"a{b}c{d}", b"a{}{b}", b"}{a{b}}", b"{a"):
+        yield struct.pack("<QB", 0, 6) + key
 
 
 def decimal() -> Iterator[bytes]:
@@ -82,11 +84,19 @@ def slots() -> Iterator[bytes]:
     """Bits, pattern of owners, owner asked for, hash, number of keys, sizes and keys."""
     for bits in range(9):
         body = b"".join(bytes([size, *range(97, 97 + size)]) for size in range(12))
-        yield struct.pack("<BBBBH", bits, 3, 1, bits % 6, 12) + body
+        yield struct.pack("<BBBBH", bits, 3, 1, bits % 7, 12) + body
     yield struct.pack("<BBBBHB", 8, 1, 0, 0, 300, 0) + bytes(100)
 
 
-TOPICS = (hashes, decimal, keys, ring, build, change, slots)
+def interop() -> Iterator[bytes]:
+    """Bits to clear, number of owners, a number, layout, alignment, integers."""
+    for layout in range(8):
+        integers = struct.pack("<4Q", 0, 1, 2**63 - 1, 2**64 - 1)
+        yield struct.pack("<BIQBB", 0, 2**31 - 1, 10**18, layout, layout) + integers
+        yield struct.pack("<BIQBB", 20, 2**31 - 1, 2**64 - 1, layout, 0) + integers[:24]
+
+
+TOPICS = (hashes, decimal, keys, ring, build, change, slots, interop)
 
 
 def main(folder: Path) -> None:

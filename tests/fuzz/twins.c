@@ -188,6 +188,20 @@ void twin_md5(const uint8_t *data, size_t size, uint32_t words[4]) {
     }
 }
 
+uint16_t twin_redis(const uint8_t *data, size_t size) {
+    size_t open = 0, close;
+    while (open < size && data[open] != '{') {
+        open++;
+    }
+    for (close = open + 1; close < size; close++) {
+        if (data[close] == '}') {
+            size_t tag = close - open - 1;
+            return tag > 0 ? twin_crc16(data + open + 1, tag) : twin_crc16(data, size);
+        }
+    }
+    return twin_crc16(data, size);
+}
+
 uint64_t twin_hash(sh_hash hash, uint64_t seed, const uint8_t *data, size_t size) {
     uint32_t words[4];
     switch (hash) {
@@ -201,6 +215,8 @@ uint64_t twin_hash(sh_hash hash, uint64_t seed, const uint8_t *data, size_t size
         return twin_murmur2(data, size);
     case SH_HASH_FNV_TWEMPROXY:
         return twin_fnv_twemproxy(data, size);
+    case SH_HASH_REDIS:
+        return twin_redis(data, size);
     case SH_HASH_MD5_KETAMA:
         break;
     }
@@ -209,7 +225,7 @@ uint64_t twin_hash(sh_hash hash, uint64_t seed, const uint8_t *data, size_t size
 }
 
 size_t twin_item_size(sh_hash hash) {
-    return hash == SH_HASH_CRC16 ? 2 : hash == SH_HASH_XXH64 ? 8 : 4;
+    return hash == SH_HASH_CRC16 || hash == SH_HASH_REDIS ? 2 : hash == SH_HASH_XXH64 ? 8 : 4;
 }
 
 uint64_t twin_item(const void *items, size_t item_size, size_t i) {

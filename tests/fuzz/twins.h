@@ -9,7 +9,11 @@ uint16_t twin_crc16(const uint8_t *data, size_t size);
 uint64_t twin_xxh64(const uint8_t *data, size_t size, uint64_t seed);
 uint32_t twin_murmur2(const uint8_t *data, size_t size);
 uint32_t twin_fnv_twemproxy(const uint8_t *data, size_t size);
+uint16_t twin_redis(const uint8_t *data, size_t size);
 void twin_md5(const uint8_t *data, size_t size, uint32_t words[4]);
+
+/* Return a block encrypted by DES with a key of zeros. */
+uint64_t twin_des(uint64_t block);
 
 /* Return the hash of `size` bytes as sh_hash_span does. */
 uint64_t twin_hash(sh_hash hash, uint64_t seed, const uint8_t *data, size_t size);
