@@ -225,6 +225,33 @@ def test_sync_makes_a_copy_of_an_older_state_the_present_one(backend, monkeypatc
     assert rows_of(backend, "s2") == rows_of(backend, "s1")
 
 
+def test_sync_takes_unique_values_that_moved_between_pages(backend, monkeypatch):
+    two_shards(backend)
+    monkeypatch.setattr("shardhash.db.executor._pages._PAGE_ROWS", 30)
+    with work_on(backend, "s1", "s2") as work:
+        table = table_of(work, "s1")
+        copy_table(work, "s1", "s2", table, ALL)
+        backend.sql("s1", "UPDATE t SET c = NULL WHERE id IN (5, 150)")
+        backend.sql("s1", "UPDATE t SET c = 'c5' WHERE id = 150")
+        backend.sql("s1", "UPDATE t SET c = 'c150' WHERE id = 5")
+
+        copy_table(work, "s1", "s2", table, ALL, sync=True)
+    assert rows_of(backend, "s2") == rows_of(backend, "s1")
+
+
+def test_a_batch_whose_commit_was_not_heard_of_is_not_written_twice(backend, monkeypatch):
+    two_shards(backend)
+    with work_on(backend, "s1", "s2") as work:
+        table = table_of(work, "s1")
+        run_once = work.batch
+        monkeypatch.setattr(work, "batch", lambda shard, do, **how: [
+            run_once(shard, do, **how) for _ in range(2)][-1])  # fmt: skip
+
+        assert copy_table(work, "s1", "s2", table, ALL) == 201
+        assert copy_table(work, "s1", "s2", table, ALL, sync=True) == 201
+    assert rows_of(backend, "s2") == rows_of(backend, "s1")
+
+
 def test_sync_leaves_the_targets_own_rows(backend):
     two_shards(backend)
     backend.sql("s2", "INSERT INTO t VALUES (-1, 1, 'own'), (3000, 1, 'too')")

@@ -168,6 +168,18 @@ def test_a_verification_and_a_prune_that_were_killed_go_on(copied, monkeypatch):
     assert [row for row in rows_of(fleet, "s1") if row[1] in keys_of(*MOVED)] == []
 
 
+def test_a_batch_whose_commit_was_not_heard_of_counts_once(copied, monkeypatch):
+    _, work, table, rows = copied
+    run_once = work.batch
+    monkeypatch.setattr(work, "batch", lambda shard, do, **how: [
+        run_once(shard, do, **how) for _ in range(2)][-1])  # fmt: skip
+    verify_table(work, "s1", "s2", table, rows, record=True)
+
+    pruned = prune_pages(work, "s1", table, rows, quarantine=True)
+
+    assert (pruned.deleted, pruned.kept) == (len(keys_of(*MOVED)), 0)
+
+
 def test_quarantined_rows_come_back_as_they_were(copied):
     fleet, work, table, rows = copied
     before = rows_of(fleet, "s1")

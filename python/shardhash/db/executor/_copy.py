@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from shardhash.db import sql
 from shardhash.db.drivers import is_duplicate
 from shardhash.db.executor._ahead import read_ahead
-from shardhash.db.executor._pages import Read, fitting, iter_pages
+from shardhash.db.executor._pages import Interval, Read, fitting, iter_pages
 from shardhash.db.executor._ports import RowWork
 from shardhash.db.executor._statements import (
     PrimaryKey,
@@ -36,6 +36,9 @@ _NO_LIMIT = 2**31 - 1
 _PAGE_BYTES = 4_000_000
 _BATCH_BYTES = 1_000_000
 _PACKET_SHARE = 0.9  # of max_allowed_packet; the rest is for the head of the statement
+
+Checkpoint = tuple[PrimaryKey | None, int, bool]
+"""The last primary key copied, the number of rows copied, and whether they are all."""
 
 Row = Any
 """A row as ``sql.read_page`` reads it: SQL in bytes for MySQL, a tuple of values for SQLite."""
@@ -117,7 +120,8 @@ class TableCopy:
 
     def copy(self) -> int:
         """Copy what the checkpoint says is not copied yet; return the number of rows of all."""
-        after, copied, is_done = self._checkpoint()
+        with self.work.read(self.target) as connection:
+            after, copied, is_done = self._checkpoint(connection)
         if is_done:
             return copied
         with closing(read_ahead(self._blocks(after))) as blocks:
@@ -127,31 +131,45 @@ class TableCopy:
         return copied
 
     def sync(self) -> int:
-        """Make the target's pages equal to the source's; return the number of rows of all."""
+        """Make the target's pages equal to the source's; return the number of rows of all.
+
+        All pages that differ are emptied before any of them is filled: a unique value may have
+        moved from one row to another since, in another page.
+        """
         copied = 0
-        for after, until in iter_pages(self.read, self.table):
-            checksum = sql.page_checksum(self.table, self.rows, after, until)
+        differing = []
+        for page in iter_pages(self.read, self.table):
+            checksum = sql.page_checksum(self.table, self.rows, *page)
             with self.read() as connection:
                 ours = fetch(connection, checksum)
             with self.work.read(self.target) as connection:
                 theirs = fetch(connection, checksum)
             copied += ours[0][0]
-            if ours != theirs:
-                self._replace(after, until, copied)
-            self.work.on_rows(ours[0][0])
-        self._finish(copied)
+            if ours == theirs:
+                self.work.on_rows(ours[0][0])
+                continue
+            differing.append(page)
+            if theirs[0][0]:
+                self._replace(page, [])
+        for page in differing:
+            with self.read() as connection:
+                _, rows = self._read(connection, *page, _NO_LIMIT)
+            self._replace(page, rows)
+            self.work.on_rows(len(rows))
+        self._batch(lambda connection: self._save(connection, (None, copied, True)))
         return copied
 
     def has_begun(self) -> bool:
-        """Tell whether an earlier try left a checkpoint."""
-        return self._checkpoint() != (None, 0, False)
-
-    def _checkpoint(self) -> tuple[PrimaryKey | None, int, bool]:
-        statement = sql.read_checkpoint(
-            self.work.place(self.target), self.work.operation, self.table.name
-        )
+        """Tell whether an earlier try may have left rows."""
         with self.work.read(self.target) as connection:
-            found = fetch(connection, statement)
+            return bool(fetch(connection, self._saved()))
+
+    def _saved(self) -> sql.Statement:
+        place = self.work.place(self.target)
+        return sql.read_checkpoint(place, self.work.operation, self.table.name)
+
+    def _checkpoint(self, connection: "Connection") -> Checkpoint:
+        found = fetch(connection, self._saved())
         if not found:
             return None, 0, False
         [(last_key, row_count, is_done)] = found
@@ -200,31 +218,27 @@ class TableCopy:
         return keys, rows
 
     def _write(self, block: _Block, copied: int) -> None:
-        """Insert a block in one transaction, with the checkpoint."""
+        """Insert a block in one transaction, with the checkpoint, unless that was done before."""
+        checkpoint = (block.last_key, copied, block.is_last)
 
         def insert(connection: "Connection") -> None:
-            self._insert(connection, block.rows)
-            self._save(connection, block.last_key, copied, is_done=block.is_last)
+            if self._checkpoint(connection) != checkpoint:
+                self._insert(connection, block.rows)
+                self._save(connection, checkpoint)
 
         self._batch(insert)
         self.work.on_rows(len(block.rows))
 
-    def _replace(self, after: PrimaryKey | None, until: PrimaryKey | None, copied: int) -> None:
-        with self.read() as connection:
-            _, rows = self._read(connection, after, until, _NO_LIMIT)
+    def _replace(self, page: Interval, rows: list[Row]) -> None:
+        """Put rows in the place of those of a page, in one transaction."""
 
         def replace(connection: "Connection") -> None:
             mind_references(connection, self.table, wanted=False)
-            run(connection, sql.delete_page(self.table, self.rows, after, until))
+            run(connection, sql.delete_page(self.table, self.rows, *page))
             self._insert(connection, rows)
-            self._save(connection, until, copied, is_done=False)
+            self._save(connection, (None, 0, False))
 
         self._batch(replace)
-
-    def _finish(self, copied: int) -> None:
-        self.work.batch(
-            self.target, lambda connection: self._save(connection, None, copied, is_done=True)
-        )
 
     def _batch(self, do: "Callable[[Connection], None]") -> None:
         try:
@@ -239,18 +253,14 @@ class TableCopy:
                 f"remove the one on {self.target}",
             ) from error
 
-    def _save(
-        self, connection: "Connection", key: PrimaryKey | None, copied: int, *, is_done: bool
-    ) -> None:
+    def _save(self, connection: "Connection", checkpoint: Checkpoint) -> None:
+        key, copied, is_done = checkpoint
         last_key = None if key is None else sql.key_to_text(key)
+        place = self.work.place(self.target)
+        values = (last_key, copied, int(is_done))
         run(
             connection,
-            sql.save_checkpoint(
-                self.work.place(self.target),
-                self.work.operation,
-                self.table.name,
-                (last_key, copied, int(is_done)),
-            ),
+            sql.save_checkpoint(place, self.work.operation, self.table.name, values),
         )
 
     def _insert(self, connection: "Connection", rows: list[Row]) -> None:

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FIRST",
+    "Interval",
     "Page",
     "Read",
     "fitting",
+    "forget_pages",
     "iter_pages",
     "page_end",
     "read_pages",
@@ -29,6 +31,8 @@ _PAGE_ROWS = 5_000
 _PAGE_BYTES = 4_000_000
 
 Read = Callable[[], "AbstractContextManager[Connection]"]
+Interval = tuple[PrimaryKey | None, PrimaryKey | None]
+"""Primary keys of ``(after, until]``; None stands for an open end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ def page_end(connection: "Connection", table: Table, after: PrimaryKey | None) -
     return None if count == len(found) < _PAGE_ROWS else found[count - 1][:-1]
 
 
-def iter_pages(read: Read, table: Table) -> Iterator[tuple[PrimaryKey | None, PrimaryKey | None]]:
+def iter_pages(read: Read, table: Table) -> Iterator[Interval]:
     """Yield pages ``(after, until]`` that together hold every primary key there can be."""
     after = None
     while True:
@@ -104,6 +108,12 @@ def write_pages(work: RowWork, shard: str, table: Table, pages: Sequence[Page]) 
         for page in pages
     ]
     statement = sql.add_pages(work.place(shard), work.operation, table.name, values)
+    work.batch(shard, lambda connection: run(connection, statement))
+
+
+def forget_pages(work: RowWork, shard: str, table: str) -> None:
+    """Delete what this operation recorded of a table on a shard."""
+    statement = sql.drop_pages(work.place(shard), work.operation, table)
     work.batch(shard, lambda connection: run(connection, statement))
 
 

@@ -76,6 +76,11 @@ class _PagePrune:
         table, rows, after, until = self.table, self.rows, self.page.after, self.page.until
         place, operation = self.work.place(self.shard), self.work.operation
         lock_file(connection, table)
+        [(is_pruned,)] = fetch(
+            connection, sql.read_pruned(place, operation, table.name, self.page.number)
+        )
+        if is_pruned:  # by a try whose commit was not heard of
+            return True, self.page.row_count
         mind_references(connection, table, wanted=bool(table.children))
         [(count, checksum)] = fetch(
             connection, sql.page_checksum(table, rows, after, until, lock=True)

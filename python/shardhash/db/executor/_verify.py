@@ -21,7 +21,7 @@ from shardhash.db.sql import RowFilter
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["PageMismatch", "compare_pages", "verify_table"]
+__all__ = ["PageMismatch", "compare_pages", "compare_tables", "verify_table"]
 
 _PAGES_A_BATCH = 20
 _LISTED_ROWS = 10
@@ -76,6 +76,16 @@ def verify_table(
                 agreed.clear()
             work.on_rows(page.row_count)
     return found
+
+
+def compare_tables(
+    read_source: Read, read_target: Read, table: Table, rows: RowFilter | None = None
+) -> list[PageMismatch]:
+    """Return the pages of a table that differ between two shards; nothing is written."""
+    chosen = RowFilter.all_rows() if rows is None else rows
+    pages = compare_pages(read_source, read_target, table, chosen, start=FIRST)
+    with closing(pages):
+        return [mismatch for _, mismatch in pages if mismatch is not None]
 
 
 def compare_pages(

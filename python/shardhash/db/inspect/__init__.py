@@ -1,6 +1,25 @@
-"""Read facts from shards: tables, keys, identities. Nothing here writes."""
+"""Read facts from shards: tables, keys, objects, identities. Nothing here writes."""
 
+from shardhash.db.inspect._ddl import Program, database_defaults, program_ddl, table_ddl
 from shardhash.db.inspect._keys import KeyReader
+from shardhash.db.inspect._objects import (
+    DatabaseObject,
+    free_bytes,
+    list_objects,
+    table_size_bytes,
+)
 from shardhash.db.inspect._tables import database_identity, inspect_table
 
-__all__ = ["KeyReader", "database_identity", "inspect_table"]
+__all__ = [
+    "DatabaseObject",
+    "KeyReader",
+    "Program",
+    "database_defaults",
+    "database_identity",
+    "free_bytes",
+    "inspect_table",
+    "list_objects",
+    "program_ddl",
+    "table_ddl",
+    "table_size_bytes",
+]

@@ -65,6 +65,11 @@ class KeyReader:
             if owner != shard
         ]
 
+    def check(self, connection: "Connection") -> None:
+        """Raise PreflightError where rows hold keys of another type, or no primary key."""
+        self._check_keys(connection)
+        self._check_primary_keys(connection)
+
     def facts(self, connection: "Connection", shard: str) -> KeyFacts:
         """Count rows and keys, own and foreign; reads every key of the table once.
 
@@ -72,8 +77,7 @@ class KeyReader:
             PreflightError: rows hold keys that are not of the declared type, or have NULL in
                 their primary key.
         """
-        self._check_keys(connection)
-        self._check_primary_keys(connection)
+        self.check(connection)
         rows_by_owner: Counter[str] = Counter()
         key_count = foreign_keys = 0
         for keys, counts, owners in self._placed(connection):

@@ -1,16 +1,11 @@
-"""Every piece of SQL text that the toolkit sends, built from values and nothing else.
-
-Identifiers are quoted here, values are always bound. The bytes of a shard key are spelled once,
-in ``key_bytes_expression``; router, plan, prune and verify all use it.
-"""
-
-from shardhash.db.sql._checkpoints import (
+"""Every piece of SQL text that the toolkit sends, built from shardhash.db.sql._checkpoints import (
     add_pages,
     drop_checkpoint,
     drop_pages,
     mark_pruned,
     read_checkpoint,
     read_pages,
+    read_pruned,
     save_checkpoint,
 )
 from shardhash.db.sql._control import (
@@ -39,9 +34,11 @@ from shardhash.db.sql._copy import (
     check_copyable,
     count_page,
     delete_page,
+    end_key,
     insert_head,
     insert_row,
     packet_size,
+    read_filtered,
     read_keys,
     read_page,
     read_row_sizes,
@@ -121,6 +118,12 @@ from shardhash.db.sql._schema import (
     drop_database,
     drop_table,
 )
+from shardhash.db.sql._session import (
+    begin_snapshot,
+    database_collation,
+    read_session,
+    set_session,
+)
 from shardhash.db.sql._text import (
     Statement,
     quote,
@@ -135,6 +138,7 @@ __all__ = [
     "SlotState",
     "Statement",
     "add_pages",
+    "begin_snapshot",
     "check_copyable",
     "check_references",
     "clear_quarantine",
@@ -150,6 +154,7 @@ __all__ = [
     "create_quarantine",
     "create_trial_table",
     "create_trial_trigger",
+    "database_collation",
     "defer_references",
     "delete_page",
     "delete_pass",
@@ -162,6 +167,7 @@ __all__ = [
     "drop_guard",
     "drop_pages",
     "drop_table",
+    "end_key",
     "enter_quarantine",
     "find_control_tables",
     "find_guards",
@@ -201,19 +207,23 @@ __all__ = [
     "read_encoding",
     "read_fence",
     "read_fence_settings",
+    "read_filtered",
     "read_identity",
     "read_keys",
     "read_lock_waits",
     "read_name_folding",
     "read_page",
     "read_pages",
+    "read_pruned",
     "read_row_sizes",
     "read_rows",
+    "read_session",
     "read_slots",
     "row_digest_expression",
     "save_checkpoint",
     "set_lock_waits",
     "set_pass_token",
+    "set_session",
     "set_sql_mode",
     "set_time_zone",
     "slot_expression",

@@ -12,6 +12,7 @@ __all__ = [
     "mark_pruned",
     "read_checkpoint",
     "read_pages",
+    "read_pruned",
     "save_checkpoint",
 ]
 
@@ -64,6 +65,14 @@ def mark_pruned(place: ControlPlace, operation: str, table: str, number: int) ->
     """Return an UPDATE that says of a page that its rows are deleted."""
     return Statement(
         f"UPDATE {_pages(place)} SET is_pruned = 1 WHERE {_of_table(place)} AND number = {number}",
+        (operation, table),
+    )
+
+
+def read_pruned(place: ControlPlace, operation: str, table: str, number: int) -> Statement:
+    """Return a SELECT that tells whether a page's rows are deleted."""
+    return Statement(
+        f"SELECT is_pruned FROM {_pages(place)} WHERE {_of_table(place)} AND number = {number}",
         (operation, table),
     )
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from shardhash.db.schema import Column, Table
 from shardhash.db.sql._filters import RowFilter
-from shardhash.db.sql._pages import key_columns, key_order, page_condition
+from shardhash.db.sql._pages import key_columns, key_in, key_order, page_condition
 from shardhash.db.sql._text import Statement, placeholder, quote, table_name
 from shardhash.db.topology import Backend
 from shardhash.errors import PreflightError
@@ -19,9 +19,11 @@ __all__ = [
     "check_copyable",
     "count_page",
     "delete_page",
+    "end_key",
     "insert_head",
     "insert_row",
     "packet_size",
+    "read_filtered",
     "read_keys",
     "read_page",
     "read_row_sizes",
@@ -69,6 +71,22 @@ def read_page(table: Table, rows: RowFilter, after: Key, until: Key, row_count: 
 def read_keys(table: Table, rows: RowFilter, after: Key, until: Key, row_count: int) -> Statement:
     """Return a SELECT of the first primary keys in the page ``(after, until]``."""
     return _select(table, key_columns(table), rows, after, until, row_count)
+
+
+def read_filtered(table: Table, rows: RowFilter, keys: Sequence[Sequence[object]]) -> Statement:
+    """Return a SELECT of those of some primary keys whose rows the filter has."""
+    where, parameters = rows.within(*key_in(table, keys))
+    return Statement(
+        f"SELECT {key_columns(table)} FROM {table_name(table)} WHERE {where}", parameters
+    )
+
+
+def end_key(table: Table, *, last: bool) -> Statement:
+    """Return a SELECT of the least or the greatest primary key; none of no rows."""
+    order = key_order(table, " DESC" if last else "")
+    return Statement(
+        f"SELECT {key_columns(table)} FROM {table_name(table)} ORDER BY {order} LIMIT 1"
+    )
 
 
 def read_row_sizes(table: Table, rows: RowFilter, after: Key, row_count: int) -> Statement | None:

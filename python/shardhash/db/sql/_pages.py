@@ -6,7 +6,14 @@ from shardhash.db.schema import Column, Table
 from shardhash.db.sql._text import placeholder, quote
 from shardhash.db.topology import Backend
 
-__all__ = ["after_key", "compare_key", "key_columns", "key_order", "key_value", "page_condition"]
+__all__ = [
+    "after_key",
+    "compare_key",
+    "key_columns",
+    "key_in",
+    "key_order",
+    "page_condition",
+]
 
 
 def page_condition(
@@ -39,7 +46,7 @@ def compare_key(
     Row constructors would say the same, but no server uses an index for their inequalities; the
     bound on the first column, implied by the rest, opens the range scan.
     """
-    columns = [key_value(column, table.backend) for column in table.key_columns]
+    columns = [_key_value(column, table.backend) for column in table.key_columns]
     hole = placeholder(table.backend)
     ors: list[str] = []
     parameters: list[object] = []
@@ -54,7 +61,7 @@ def compare_key(
     return f"({bound} AND ({' OR '.join(ors)}))", (values[0], *parameters)
 
 
-def key_value(column: Column, backend: Backend) -> str:
+def _key_value(column: Column, backend: Backend) -> str:
     """Return SQL for a primary key column that sorts and compares alike.
 
     An ENUM, SET or BIT column sorts by its number, and compares with a text by its text.
@@ -65,9 +72,20 @@ def key_value(column: Column, backend: Backend) -> str:
 
 def key_columns(table: Table) -> str:
     """Return the primary key's values as a SELECT list."""
-    return ", ".join(key_value(column, table.backend) for column in table.key_columns)
+    return ", ".join(_key_value(column, table.backend) for column in table.key_columns)
 
 
-def key_order(table: Table) -> str:
+def key_order(table: Table, direction: str = "") -> str:
     """Return the primary key for ORDER BY, in a form that its index serves."""
-    return ", ".join(quote(column.name, table.backend) for column in table.key_columns)
+    return ", ".join(quote(column.name, table.backend) + direction for column in table.key_columns)
+
+
+def key_in(table: Table, keys: Sequence[Sequence[object]]) -> tuple[str, tuple[object, ...]]:
+    """Return SQL that picks some primary keys."""
+    columns = [_key_value(column, table.backend) for column in table.key_columns]
+    hole = placeholder(table.backend)
+    values = tuple(value for key in keys for value in key)
+    if len(columns) == 1:
+        return f"{columns[0]} IN ({', '.join([hole] * len(keys))})", values
+    row = "(" + " AND ".join(f"{column} = {hole}" for column in columns) + ")"
+    return f"({' OR '.join([row] * len(keys))})", values

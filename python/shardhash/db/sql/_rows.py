@@ -4,7 +4,13 @@ from collections.abc import Sequence
 
 from shardhash.db.schema import Column, Table
 from shardhash.db.sql._keys import distinct_key_expression, slot_in
-from shardhash.db.sql._pages import after_key, compare_key, key_columns, key_order, key_value
+from shardhash.db.sql._pages import (
+    after_key,
+    compare_key,
+    key_columns,
+    key_in,
+    key_order,
+)
 from shardhash.db.sql._text import Statement, placeholder, quote, table_name
 from shardhash.db.topology import Backend, KeyType
 
@@ -135,7 +141,7 @@ def read_rows(
 
     ``lock`` is ``"exclusive"``, ``"shared"`` or nothing; SQLite locks whole files instead.
     """
-    where, parameters = _key_in(table, keys)
+    where, parameters = key_in(table, keys)
     clause = "" if table.backend is Backend.SQLITE else _LOCK_CLAUSES[lock]
     columns = ", ".join([key_columns(table), *expressions])
     return Statement(f"SELECT {columns} FROM {table_name(table)} WHERE {where}{clause}", parameters)
@@ -164,7 +170,7 @@ def lock_file(table: Table) -> Statement:
 
 def delete_rows(table: Table, keys: Sequence[Sequence[object]]) -> Statement:
     """Return a DELETE of the rows with these primary keys."""
-    where, parameters = _key_in(table, keys)
+    where, parameters = key_in(table, keys)
     return Statement(f"DELETE FROM {table_name(table)} WHERE {where}", parameters)
 
 
@@ -183,13 +189,3 @@ def _holds_one_of(
 
 def _as_text(key: object) -> object:
     return key.decode() if isinstance(key, bytes) else key
-
-
-def _key_in(table: Table, keys: Sequence[Sequence[object]]) -> tuple[str, tuple[object, ...]]:
-    columns = [key_value(column, table.backend) for column in table.key_columns]
-    hole = placeholder(table.backend)
-    values = tuple(value for key in keys for value in key)
-    if len(columns) == 1:
-        return f"{columns[0]} IN ({', '.join([hole] * len(keys))})", values
-    row = "(" + " AND ".join(f"{column} = {hole}" for column in columns) + ")"
-    return f"({' OR '.join([row] * len(keys))})", values

@@ -1,0 +1,38 @@
+"""Statements on sessions and the defaults of databases, for making objects again as they were."""
+
+from shardhash.db.sql._text import Statement, quote
+from shardhash.db.topology import Backend
+
+__all__ = ["begin_snapshot", "database_collation", "read_session", "set_session"]
+
+_NAMES = frozenset({"sql_mode", "collation_connection"})
+
+
+def read_session(name: str) -> Statement:
+    """Return a SELECT of a MySQL session's variable."""
+    assert name in _NAMES, name
+    return Statement(f"SELECT @@{name}")
+
+
+def set_session(name: str, value: str) -> Statement:
+    """Return what sets a MySQL session's variable; names come from here alone."""
+    assert name in _NAMES, name
+    return Statement(f"SET SESSION {name} = %s", (value,))
+
+
+def database_collation(database: str, charset: str, collation: str) -> Statement:
+    """Return what makes a charset and collation the default of a MySQL database's new tables."""
+    for word in (charset, collation):
+        assert word.replace("_", "").isalnum(), word
+    return Statement(
+        f"ALTER DATABASE {quote(database, Backend.MYSQL)} CHARACTER SET {charset} "
+        f"COLLATE {collation}"
+    )
+
+
+def begin_snapshot() -> Statement:
+    """Return what begins a MySQL transaction that sees all tables as they are at this moment.
+
+    Source: https://mariadb.com/kb/en/start-transaction/#with-consistent-snapshot
+    """
+    return Statement("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")

@@ -1,0 +1,245 @@
+"""A shard's objects are made again elsewhere as they are, under any default, and only once."""
+
+import pytest
+
+from copying import table_of, work_on
+from shardhash.db.executor import copy_snapshot, create_programs, create_tables
+from shardhash.db.inspect import list_objects
+from shardhash.errors import DatabaseError, PreflightError
+
+MYSQL_TABLES = {
+    "parents": "CREATE TABLE parents (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(10) "
+    "CHARACTER SET latin1 NOT NULL COMMENT 'AUTO_INCREMENT=7') AUTO_INCREMENT = 500 "
+    "DEFAULT CHARSET=ucs2 COMMENT=') ENGINE=InnoDB AUTO_INCREMENT=9'",
+    "a`b%s 'q\\": "CREATE TABLE `a``b%s 'q\\` (`%d` INT PRIMARY KEY, p INT NULL, "
+    "n INT, g INT AS (n * 2) STORED, v INT AS (n % 7) VIRTUAL, hidden INT INVISIBLE DEFAULT 5, "
+    "d DATETIME(3) NOT NULL DEFAULT '0000-00-00 00:00:00' ON UPDATE CURRENT_TIMESTAMP(3), "
+    "e ENUM('x','it''s') COLLATE utf8mb4_nopad_bin DEFAULT 'x', j JSON, u UUID, "
+    "UNIQUE KEY (p, e), KEY pre (j(20)), FULLTEXT KEY f (j), CHECK (n <> 13), "
+    "CONSTRAINT fk FOREIGN KEY (p) REFERENCES parents (id) ON UPDATE CASCADE) "
+    "ROW_FORMAT=COMPRESSED KEY_BLOCK_SIZE=8",
+    "parted": "CREATE TABLE parted (id INT PRIMARY KEY) PARTITION BY HASH (id) PARTITIONS 3",
+}
+SQLITE_TABLES = {
+    "parents": "CREATE TABLE parents "
+    "(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT COLLATE NOCASE)",
+    'a"b': 'CREATE TABLE "a""b" (x INT, y TEXT, PRIMARY KEY (y, x)) WITHOUT ROWID',
+}
+
+
+def show(fleet, shard, name):
+    if fleet.kind == "sqlite":
+        return fleet.sql(shard, "SELECT type, name, sql FROM sqlite_master WHERE tbl_name = %s "
+                         "ORDER BY name", [name])  # fmt: skip
+    quoted = name.replace("`", "``")
+    return fleet.sql(shard, f"SHOW CREATE TABLE `{quoted}`")
+
+
+@pytest.fixture
+def made(backend):
+    """s1 with tables, s2 empty, under other defaults."""
+    for shard in ("s1", "s2"):
+        backend.add(shard)
+    if backend.kind == "mysql":
+        backend.sql("s1", f"ALTER DATABASE {backend.database('s1')} CHARACTER SET cp1250")
+        backend.sql("s2", f"ALTER DATABASE {backend.database('s2')} CHARACTER SET utf8mb4")
+    tables = MYSQL_TABLES if backend.kind == "mysql" else SQLITE_TABLES
+    for statement in tables.values():
+        backend.sql("s1", statement)
+    if backend.kind == "sqlite":
+        backend.sql("s1", "CREATE UNIQUE INDEX i ON parents (name) WHERE id > 3")
+    with work_on(backend, "s1", "s2") as work:
+        yield backend, work, tables
+
+
+def test_tables_are_made_as_they_are_without_counters(made):
+    fleet, work, tables = made
+
+    create_tables(work, "s1", "s2", list(reversed(tables)))
+
+    for name in tables:
+        wanted = show(fleet, "s1", name)
+        if fleet.kind == "mysql":
+            wanted = [(name, text.replace(" AUTO_INCREMENT=500", "")) for name, text in wanted]
+        assert show(fleet, "s2", name) == wanted
+
+
+def test_tables_that_are_there_are_left_as_they_are(made):
+    fleet, work, tables = made
+    create_tables(work, "s1", "s2", list(tables))
+    fleet.sql("s2", "INSERT INTO parents (id, name) VALUES (1, 'x')")
+
+    create_tables(work, "s1", "s2", list(tables))
+
+    assert fleet.sql("s2", "SELECT id, name FROM parents") == [(1, "x")]
+
+
+def test_a_table_that_is_there_in_another_form_is_refused(made):
+    fleet, work, tables = made
+    fleet.sql("s2", "CREATE TABLE parents (id INT PRIMARY KEY)")
+
+    with pytest.raises(PreflightError, match="parents of s2 is not as on s1"):
+        create_tables(work, "s1", "s2", list(tables))
+
+
+def test_a_database_takes_the_models_defaults(made):
+    fleet, work, tables = made
+    create_tables(work, "s1", "s2", list(tables))
+
+    if fleet.kind == "mysql":
+        assert fleet.sql("s2", "SELECT @@character_set_database") == [("cp1250",)]
+
+
+MYSQL_PROGRAMS = [
+    "CREATE FUNCTION plus(a INT) RETURNS INT DETERMINISTIC RETURN a + 1",
+    "CREATE PROCEDURE p(IN a VARCHAR(5)) BEGIN SELECT a, '%s' FROM parents; END",
+    "CREATE VIEW a_second AS SELECT id, plus(id) AS n FROM z_first WHERE name LIKE 'a%'",
+    "CREATE TRIGGER b BEFORE INSERT ON parents FOR EACH ROW SET NEW.name = CONCAT(NEW.name, 'é')",
+    "CREATE TRIGGER a BEFORE INSERT ON parents FOR EACH ROW SET NEW.name = UPPER(NEW.name)",
+    "CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO DELETE FROM parents",
+]
+
+
+def programs_of(work, shard):
+    with work.read(shard) as connection:
+        listed = list_objects(connection, work.backend(shard))
+    return [(each.kind, each.name) for each in listed if each.kind != "table"]
+
+
+def test_programs_are_made_as_they_are(made):
+    fleet, work, tables = made
+    if fleet.kind == "mysql":
+        fleet.sql("s1", "CREATE VIEW z_first AS SELECT * FROM parents")
+        with fleet.connect("s1") as connection, connection.cursor() as cursor:
+            cursor.execute("SET sql_mode = 'PIPES_AS_CONCAT,ANSI_QUOTES'")
+            cursor.execute("SET NAMES latin1 COLLATE latin1_german2_ci")
+            for statement in MYSQL_PROGRAMS:
+                cursor.execute(statement.encode("latin1"))
+    else:
+        fleet.sql("s1", "CREATE VIEW z_first AS SELECT * FROM parents")
+        fleet.sql("s1", "CREATE VIEW a_second AS SELECT * FROM z_first")
+        fleet.sql("s1", "CREATE TRIGGER tr AFTER INSERT ON parents BEGIN SELECT 1; END")
+    create_tables(work, "s1", "s2", list(tables))
+    programs = programs_of(work, "s1")
+
+    for _ in range(2):
+        create_programs(work, "s1", "s2", programs)
+
+    there = programs_of(work, "s2")
+    assert sorted(there) == sorted(programs)
+    if fleet.kind == "mysql":
+        assert len(programs) == 7
+        for shard in ("s1", "s2"):
+            fleet.sql(shard, "INSERT INTO parents (id, name) VALUES (1, 'ab')")
+        query = ("SELECT TRIGGER_NAME, ACTION_ORDER, ACTION_STATEMENT, SQL_MODE, DEFINER, "
+                 "COLLATION_CONNECTION FROM information_schema.TRIGGERS "
+                 "WHERE TRIGGER_SCHEMA = DATABASE() ORDER BY 1")  # fmt: skip
+        assert fleet.sql("s2", query) == fleet.sql("s1", query)
+        assert fleet.sql("s2", "SELECT name FROM parents") == [("ABÉ",)]
+        assert fleet.sql("s2", "SELECT * FROM a_second") == fleet.sql(
+            "s1", "SELECT * FROM a_second"
+        )
+        events = "SELECT STATUS FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE()"
+        assert fleet.sql("s2", events) == [("DISABLED",)]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE PROCEDURE p() DELETE FROM {database}.parents",
+        "CREATE TRIGGER p AFTER INSERT ON parents FOR EACH ROW DELETE FROM `{database}` . parents",
+        "CREATE VIEW p AS SELECT a.id FROM parents a, mysql.user b",
+    ],
+)
+def test_a_program_that_names_its_own_database_is_refused(mysql_fleet, statement):
+    for shard in ("s1", "s2"):
+        mysql_fleet.add(shard)
+    mysql_fleet.sql("s1", MYSQL_TABLES["parents"])
+    mysql_fleet.sql("s1", statement.format(database=mysql_fleet.database("s1")))
+    with work_on(mysql_fleet, "s1", "s2") as work:
+        programs = programs_of(work, "s1")
+
+        with pytest.raises(PreflightError, match="names its own database"):
+            create_programs(work, "s1", "s2", programs)
+
+
+def test_a_program_that_cannot_be_made_says_why(made):
+    fleet, work, _ = made
+    fleet.sql("s1", "CREATE VIEW v AS SELECT * FROM parents")
+    if fleet.kind == "sqlite":
+        pytest.skip("SQLite takes a view on a table that is not there")
+
+    with pytest.raises(DatabaseError, match="parents"):
+        create_programs(work, "s1", "s2", [("view", "v")])
+
+
+def test_the_toolkits_own_objects_are_not_listed(made):
+    _, work, tables = made
+    with work.read("s1") as connection:
+        listed = [each.name for each in list_objects(connection, work.backend("s1"))]
+
+    assert sorted(listed) == sorted(tables)
+
+
+def test_a_copy_of_one_moment_misses_nothing_of_it_and_has_nothing_later(backend, monkeypatch):
+    monkeypatch.setattr("shardhash.db.executor._copy._PAGE_ROWS", 30)
+    for shard in ("s1", "s2"):
+        backend.add(shard)
+        backend.sql(shard, "CREATE TABLE t (id INTEGER PRIMARY KEY, c VARCHAR(9) UNIQUE)")
+        backend.sql(shard, "CREATE TABLE u (id INTEGER PRIMARY KEY, c INT)")
+    values = ", ".join(f"({n}, 'c{n}')" for n in range(100))
+    backend.sql("s1", f"INSERT INTO t VALUES {values}")
+    backend.sql("s1", "INSERT INTO u VALUES (1, 1)")
+    then = backend.sql("s1", "SELECT * FROM t ORDER BY id")
+
+    with work_on(backend, "s1", "s2") as work:
+        tables = [table_of(work, "s1", name) for name in ("t", "u")]
+
+        def write():
+            work.on_batch = lambda: None
+            backend.sql("s1", "DELETE FROM t WHERE id = 99")
+            backend.sql("s1", "INSERT INTO t VALUES (1000, 'new')")
+            backend.sql("s1", "UPDATE u SET c = 2")
+
+        if backend.kind == "mysql":  # a SQLite reader holds its file's writers up
+            work.on_batch = write
+        counts, mismatches = copy_snapshot(work, "s1", "s2", tables)
+
+    assert (counts, mismatches) == ({"t": 100, "u": 1}, [])
+    assert backend.sql("s2", "SELECT * FROM t ORDER BY id") == then
+    assert backend.sql("s2", "SELECT * FROM u") == [(1, 1)]
+
+
+class Killed(BaseException):
+    """What ends the process."""
+
+
+def test_a_copy_of_one_moment_that_was_killed_becomes_one_of_a_later_moment(backend, monkeypatch):
+    monkeypatch.setattr("shardhash.db.executor._copy._PAGE_ROWS", 30)
+    monkeypatch.setattr("shardhash.db.executor._pages._PAGE_ROWS", 30)
+    for shard in ("s1", "s2"):
+        backend.add(shard)
+        backend.sql(shard, "CREATE TABLE t (id INTEGER PRIMARY KEY, c VARCHAR(9) UNIQUE)")
+    values = ", ".join(f"({n}, 'c{n}')" for n in range(100))
+    backend.sql("s1", f"INSERT INTO t VALUES {values}")
+
+    with work_on(backend, "s1", "s2") as work:
+        table = table_of(work, "s1")
+        batches = iter([None, Killed()])
+
+        def die():
+            if (killed := next(batches)) is not None:
+                raise killed
+
+        work.on_batch = die
+        with pytest.raises(Killed):
+            copy_snapshot(work, "s1", "s2", [table])
+        work.on_batch = lambda: None
+        backend.sql("s1", "DELETE FROM t WHERE id IN (5, 50)")
+        backend.sql("s1", "UPDATE t SET c = 'c5' WHERE id = 80")  # a value that moves between pages
+        backend.sql("s1", "UPDATE t SET c = 'c80' WHERE id = 7")
+        counts, mismatches = copy_snapshot(work, "s1", "s2", [table])
+
+    assert (counts, mismatches) == ({"t": 98}, [])
+    query = "SELECT * FROM t ORDER BY id"
+    assert backend.sql("s2", query) == backend.sql("s1", query)
