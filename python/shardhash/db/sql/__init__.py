@@ -1,4 +1,10 @@
-"""Every piece of SQL text that the toolkit sends, built from shardhash.db.sql._checkpoints import (
+"""Every piece of SQL text that the toolkit sends, built from values and nothing else.
+
+Identifiers are quoted here, values are always bound. The bytes of a shard key are spelled once,
+in ``key_bytes_expression``; router, plan, prune and verify all use it.
+"""
+
+from shardhash.db.sql._checkpoints import (
     add_pages,
     drop_checkpoint,
     drop_pages,
