@@ -301,10 +301,12 @@ def _libketama_products(parts: Iterable[float], node_count: float) -> "array[flo
 
 
 def _twemproxy_products(parts: Iterable[float], node_count: float) -> "array[float]":
-    """Return the MD5s of each part, not yet rounded down: float32 after every step."""
+    """Return the MD5s of each part, not yet rounded down: float32 after every step.
+
+    twemproxy adds 1e-10 at the end. float32 has no number so near below a whole one.
+    """
     quarters = [part / 4 for part in array("f", [part * 160.0 for part in parts])]
-    products = array("f", [quarter * node_count for quarter in quarters])
-    return array("f", [product + 1e-10 for product in products])
+    return array("f", [quarter * node_count for quarter in quarters])
 
 
 _KETAMA_COUNTS: Mapping[str, Callable[[Iterable[float], float], "array[float]"]] = MappingProxyType(

@@ -201,7 +201,9 @@ def test_ties_are_in_the_order_of_names(scheme: str) -> None:
 
 
 def test_the_sum_of_weights_does_not_depend_on_their_order() -> None:
-    weights = {f"n{i}": 10.0 ** (i % 9) + math.pi for i in range(60)}
+    # Added one by one to the others, the light ones would be lost, and 2**24 + 1 is a tie.
+    weights = {"a": 2.0**24, "b": 1.0, **{f"light {i}": 2.0**-29 for i in range(8)}}
     ring = HashRing(weights, scheme="ketama")
 
+    assert ring.point_count == 4 * math.floor(2**24 / (2**24 + 2) * 40 * 10)
     assert not ring.moves_to(HashRing(dict(reversed(weights.items())), scheme="ketama"))
