@@ -8,7 +8,7 @@ BIN := .venv/bin
 
 export PYTHON
 
-.PHONY: help demo test fuzz lint bench format clean
+.PHONY: help demo test sanitize fuzz lint bench format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,10 @@ demo:  ## shard 336,776 real flights over two SQLite shards, add a third, prune 
 test:  ## run every test, on servers that the tests start and stop
 	@scripts/setup --servers test
 	@$(BIN)/python -m pytest
+
+sanitize:  ## run the core's Python tests on an extension with sanitizers
+	@scripts/setup test
+	@scripts/test-sanitized
 
 fuzz:  ## compare the C core with slow twins on inputs that libFuzzer finds, FUZZ_SECONDS=60
 	@scripts/setup ci

@@ -83,7 +83,7 @@ cdef class _SequenceBatch(_Batch):
         """Raise if the keys are not the ones that were given."""
         cdef Py_ssize_t length = PySequence_Fast_GET_SIZE(self.keys)
         cdef bint is_same = length == self.count
-        if is_same and self.copied is not None and self.copied is not self.keys:
+        if is_same and length > 0 and self.copied is not None and self.copied is not self.keys:
             is_same = PyTuple_GET_SIZE(self.copied) == length and memcmp(
                 PySequence_Fast_ITEMS(self.keys), PySequence_Fast_ITEMS(self.copied),
                 <size_t>length * sizeof(PyObject *),
