@@ -1,12 +1,17 @@
 # cython: boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 # cython: binding=False, embedsignature=True, embedsignature.format=clinic
-# cython: autotestdict=False
+# cython: autotestdict=False, freethreading_compatible=True
 """The compiled core: hashes, keys, rings and slot tables over the C library in src/.
 
 Private: use ``shardhash.keys``, ``shardhash.hashing``, ``HashRing`` and ``SlotMap``. This layer
 converts types, keeps memory alive while C looks at it, and maps statuses to exceptions; the loops
 are in C.
 """
+# Free threading: rings and slot tables do not change once they are built, and are built once; bulk
+# calls work on objects of their own and hold what they read; lists, which others may change, are
+# copied first (SHPY_LISTS_CHANGE). Module variables are never written again. What two threads do to
+# one `out` or one buffer of keys at a time is theirs to order, as it is with NumPy.
+
 # Methods are not bound as Python functions (binding=False): a call of a plain method descriptor
 # with one positional argument is the cheapest that CPython has.
 
@@ -30,7 +35,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
 from arrow_abi cimport ArrowArray, ArrowArrayStream, ArrowSchema
-from cpython_keys cimport SHPY_BLOCK, shpy_span, shpy_spans
+from cpython_keys cimport SHPY_BLOCK, SHPY_LISTS_CHANGE, shpy_span, shpy_spans
 from shardhash cimport *
 
 from shardhash.errors import KeyTypeError, PlacementError

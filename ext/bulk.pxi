@@ -29,7 +29,7 @@ cdef class _SequenceBatch(_Batch):
     C holds borrowed pointers into up to SHPY_BLOCK keys at a time, and only while no Python code
     can run. Before the first key whose reading may run some, the list's items are copied to a
     tuple, which is what is read from then on; whether they still are the list's is seen at the
-    end.
+    end. Without the GIL this is before the first key of all.
     """
 
     cdef object keys
@@ -41,6 +41,8 @@ cdef class _SequenceBatch(_Batch):
         if isinstance(keys, tuple):
             keys = self.copied = PyTuple_GetSlice(keys, 0, self.count)
         self.keys = keys
+        if SHPY_LISTS_CHANGE:
+            self.settle()
 
     cdef list key_objects(self):
         self.settle()
@@ -81,13 +83,16 @@ cdef class _SequenceBatch(_Batch):
 
     cdef int check_unchanged(self) except -1:
         """Raise if the keys are not the ones that were given."""
-        cdef Py_ssize_t length = PySequence_Fast_GET_SIZE(self.keys)
-        cdef bint is_same = length == self.count
-        if is_same and length > 0 and self.copied is not None and self.copied is not self.keys:
-            is_same = PyTuple_GET_SIZE(self.copied) == length and memcmp(
-                PySequence_Fast_ITEMS(self.keys), PySequence_Fast_ITEMS(self.copied),
-                <size_t>length * sizeof(PyObject *),
-            ) == 0
+        cdef Py_ssize_t length
+        cdef bint is_same
+        with cython.critical_section(self.keys):
+            length = PySequence_Fast_GET_SIZE(self.keys)
+            is_same = length == self.count
+            if is_same and length > 0 and self.copied is not None and self.copied is not self.keys:
+                is_same = PyTuple_GET_SIZE(self.copied) == length and memcmp(
+                    PySequence_Fast_ITEMS(self.keys), PySequence_Fast_ITEMS(self.copied),
+                    <size_t>length * sizeof(PyObject *),
+                ) == 0
         if not is_same:
             raise PlacementError(
                 f"the list of keys changed while its {self.count} keys were hashed: "

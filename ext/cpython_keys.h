@@ -17,6 +17,13 @@
  * for keys that come from memory; for keys in the cache it hardly matters. */
 #define SHPY_BLOCK 32
 
+/* Whether other threads can change a list while no Python code runs in this one. */
+#ifdef Py_GIL_DISABLED
+#define SHPY_LISTS_CHANGE 1
+#else
+#define SHPY_LISTS_CHANGE 0
+#endif
+
 /* Find the key bytes of a key and return 1; or return 0 if it takes the slow path. Sets no
  * exception. The span borrows from the key, or from `text[SH_DECIMAL_SIZE]` for an int. */
 static inline int shpy_span(PyObject *key, uint8_t *text, sh_span *span) {

@@ -18,6 +18,7 @@ cdef class Ring:
     """
 
     cdef sh_ring ring
+    cdef bint is_begun  # somebody builds it, or has
     cdef sh_points_rule points_rule
     cdef uint32_t placed_count  # nodes that have a point
     cdef _PointArray points
@@ -45,10 +46,12 @@ cdef class Ring:
                 taken over, instead of being made and sorted again.
 
         Raises:
-            RuntimeError: the ring is built already.
+            RuntimeError: the ring is built already, or another thread builds it.
         """
-        if self.nodes is not None:
-            raise RuntimeError("a ring is immutable: make a new one")
+        with cython.critical_section(self):
+            if self.is_begun:
+                raise RuntimeError("a ring is immutable: make a new one")
+            self.is_begun = True
         self.points_rule, hash, hash_shift = RING_SCHEMES[scheme]
         if base is None:
             self.make_points(nodes, counts)

@@ -12,6 +12,7 @@ cdef class SlotTable:
     """
 
     cdef sh_slots slots
+    cdef bint is_begun  # somebody builds it, or has
     cdef bytes table  # uint16[slot_count]
     cdef readonly tuple shards
     cdef readonly str scheme
@@ -25,11 +26,13 @@ cdef class SlotTable:
             scheme: a key of SLOT_HASHES.
 
         Raises:
-            RuntimeError: the table is built already.
+            RuntimeError: the table is built already, or another thread builds it.
             PlacementError: no power of two, or an index of no shard.
         """
-        if self.table is not None:
-            raise RuntimeError("a slot map is immutable: make a new one")
+        with cython.critical_section(self):
+            if self.is_begun:
+                raise RuntimeError("a slot map is immutable: make a new one")
+            self.is_begun = True
         if scheme not in SLOT_HASHES:
             raise PlacementError(f"unknown slot scheme {scheme!r}")
         table = bytes(memoryview(owners).cast("B"))

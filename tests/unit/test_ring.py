@@ -1,7 +1,6 @@
 import copy
 import pickle
 import random
-import threading
 from enum import StrEnum
 from fractions import Fraction
 from typing import Any
@@ -381,29 +380,3 @@ def test_a_ring_that_was_never_built_raises_and_does_not_crash() -> None:
             HashRing(["a"])._moves(empty)
         with pytest.raises(RuntimeError):
             Ring()._build((), (), (), points_per_weight=1, scheme="xxh64", base=empty)
-
-
-def test_readers_see_one_whole_ring_or_the_next() -> None:
-    rings = [HashRing([f"n{i}" for i in range(20)])]
-    known = {rings[0].nodes: [rings[0].lookup(key) for key in range(50)]}
-    wrong: list[object] = []
-    done = threading.Event()
-
-    def read() -> None:
-        while not done.is_set():
-            ring = rings[0]
-            if [ring.lookup(key) for key in range(50)] != known[ring.nodes]:
-                wrong.append(ring)
-
-    threads = [threading.Thread(target=read) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for i in range(300):
-        ring = rings[0].updated(add=[f"m{i}"], remove=[rings[0].nodes[0]])
-        known[ring.nodes] = [ring.lookup(key) for key in range(50)]
-        rings[0] = ring
-    done.set()
-    for thread in threads:
-        thread.join()
-
-    assert wrong == []
