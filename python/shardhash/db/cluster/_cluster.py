@@ -2,6 +2,8 @@
 
 import logging
 import os
+from collections.abc import Sequence
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Self
@@ -11,6 +13,14 @@ from shardhash.db.config import Config
 from shardhash.db.connections import ConnectionManager
 from shardhash.db.mapping import KeyRouter, KeyValue
 from shardhash.db.operations import Operations
+from shardhash.db.query import (
+    Engine,
+    Explanation,
+    Params,
+    QueryResult,
+    make_engine,
+    query_options,
+)
 from shardhash.db.stores import ConfigStore, open_store
 from shardhash.errors import StaleMapError
 
@@ -31,6 +41,7 @@ class Cluster:
         refresh_s: seconds between two questions for a newer version.
         stale_reads: what a read does when the map was not confirmed for ``map_max_age_s`` of the
             configuration: ``"warn"`` logs and goes on, ``"refuse"`` raises StaleMapError.
+        source: path or URL by which workers in other processes load the same configuration.
     """
 
     def __init__(
@@ -40,10 +51,11 @@ class Cluster:
         store: ConfigStore | None = None,
         refresh_s: float = 5.0,
         stale_reads: Literal["warn", "refuse"] = "warn",
+        source: str | None = None,
     ) -> None:
         self._watch = ConfigWatch(config, store, refresh_s=refresh_s)
         self._stale_reads = stale_reads
-        self._view = _View(config, ConnectionManager(config), store)
+        self._view = _View(config, ConnectionManager(config), store, source=source)
 
     @classmethod
     def open(
@@ -61,7 +73,13 @@ class Cluster:
         """
         store = open_store(path_or_url)
         config, _ = store.load()
-        return cls(config, store=store, refresh_s=refresh_s, stale_reads=stale_reads)
+        return cls(
+            config,
+            store=store,
+            refresh_s=refresh_s,
+            stale_reads=stale_reads,
+            source=os.fspath(path_or_url),
+        )
 
     def __enter__(self) -> Self:
         """Return the cluster itself."""
@@ -122,6 +140,69 @@ class Cluster:
         self._mind_age()
         return view.connections.read(shard)
 
+    def query(
+        self,
+        sql: str,
+        params: Params = (),
+        *,
+        mapping: str | None = None,
+        shards: Sequence[str] | None = None,
+        deadline_s: float | None = None,
+        executor: Executor | None = None,
+        best_effort: bool = False,
+        memory_mb: int = 1024,
+    ) -> QueryResult:
+        """Return the answer that one database with all rows would give, or refuse.
+
+        A write goes to the shard that its keys pin, and is committed there.
+
+        Args:
+            sql: one statement, with ``%s`` or ``%(name)s`` for values on every backend.
+            params: the values; without any, a percent sign stands for itself.
+            mapping: whose servers' SQL it is, where a configuration has MySQL and SQLite.
+            shards: ask these and no others, whatever the keys say. One: the statement is not
+                looked into. Several: the answer is that of a database with their rows.
+            deadline_s: seconds that each server may work on it.
+            executor: where the shards' statements run; None: threads.
+            best_effort: let a write go to several shards, each committed on its own; the
+                result's ``committed`` and ``failed`` say where it succeeded.
+            memory_mb: what groups and distinct values may take here, in MiB.
+
+        Raises:
+            QueryRefusedError: shards cannot give the answer of one database; ``next_step`` says
+                what to ask instead. Nothing was run.
+            UsageError: placeholders and values do not go together; no such shard.
+            DatabaseError: a shard failed; its name is in the message.
+            DeadlineError: a shard took longer than ``deadline_s``.
+            MemoryCapError: the answer needs more than ``memory_mb``.
+        """
+        self._mind_age()
+        options = query_options(
+            mapping=mapping,
+            shards=shards,
+            deadline_s=deadline_s,
+            executor=executor,
+            best_effort=best_effort,
+            memory_mb=memory_mb,
+        )
+        return self._current().engine.query(sql, params, options)
+
+    def explain(
+        self,
+        sql: str,
+        params: Params = (),
+        *,
+        mapping: str | None = None,
+        shards: Sequence[str] | None = None,
+    ) -> Explanation:
+        """Return which shards ``query`` would ask and why, what, and what it makes of it.
+
+        Reads the tables' definitions, and types, from one shard; runs nothing else. Raises as
+        ``query`` does.
+        """
+        options = query_options(mapping=mapping, shards=shards)
+        return self._current().engine.explain(sql, params, options)
+
     def _mind_age(self) -> None:
         if not self._watch.is_stale:
             return
@@ -148,9 +229,15 @@ class _View:
     """One configuration with its connections, operations and routers."""
 
     def __init__(
-        self, config: Config, connections: ConnectionManager, store: ConfigStore | None
+        self,
+        config: Config,
+        connections: ConnectionManager,
+        store: ConfigStore | None,
+        *,
+        source: str | None,
     ) -> None:
         self.config = config
+        self._source = source
         self.connections = connections
         self._store = store
         self._routers: dict[str, KeyRouter] = {}
@@ -159,13 +246,17 @@ class _View:
     def operations(self) -> Operations:
         return Operations(self.config, store=self._store)
 
+    @cached_property
+    def engine(self) -> Engine:
+        return make_engine(self.config, self.connections, self.router, source=self._source)
+
     def followed_by(self, config: Config) -> "_View":
         """Return the view of a newer configuration; connections go over where they still fit."""
         connections = self.connections
         if (config.instances, config.shards) != (self.config.instances, self.config.shards):
             connections = ConnectionManager(config)
             self.close()
-        return _View(config, connections, self._store)
+        return _View(config, connections, self._store, source=self._source)
 
     def close(self) -> None:
         """Close all connections that are not in use."""

@@ -15,7 +15,84 @@ Layout: ``_result`` and ``_explanation`` are the values handed out; the planner 
 makes one answer of theirs.
 """
 
-from shardhash.db.query._explanation import Explanation
-from shardhash.db.query._result import QueryResult
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from functools import partial
+from typing import Protocol
 
-__all__ = ["Explanation", "QueryResult"]
+from shardhash.db.config import Config
+from shardhash.db.connections import ConnectionManager
+from shardhash.db.drivers import import_extra
+from shardhash.db.mapping import KeyRouter
+from shardhash.db.query._dispatch import QueryDispatcher, Target
+from shardhash.db.query._explanation import Explanation, ShardStatement
+from shardhash.db.query._options import QueryOptions
+from shardhash.db.query._result import QueryResult
+from shardhash.db.query._text import Params
+from shardhash.db.workers import run_tasks
+
+__all__ = [
+    "Engine",
+    "Explanation",
+    "Params",
+    "QueryDispatcher",
+    "QueryOptions",
+    "QueryResult",
+    "ShardStatement",
+    "Target",
+    "make_engine",
+    "query_options",
+]
+
+
+class Engine(Protocol):
+    """Plans and runs the statements of one configuration. Thread-safe."""
+
+    def query(self, sql: str, params: Params, options: QueryOptions) -> QueryResult:
+        """Run a statement, as ``Cluster.query`` says."""
+        ...
+
+    def explain(self, sql: str, params: Params, options: QueryOptions) -> Explanation:
+        """Return how a statement would be run, as ``Cluster.explain`` says."""
+        ...
+
+
+def make_engine(
+    config: Config,
+    connections: ConnectionManager,
+    router: Callable[[str], KeyRouter],
+    *,
+    source: str | None = None,
+) -> Engine:
+    """Return what runs statements on a configuration's shards.
+
+    ``source`` is the path or URL by which other processes load the configuration.
+
+    Raises:
+        MissingExtraError: sqlglot is not installed.
+    """
+    import_extra("sqlglot", extra="query", what="a query over shards")
+    from shardhash.db.query._engine import QueryEngine
+
+    runner = partial(run_tasks, connections=connections)
+    return QueryEngine(config, connections, router, runner, source=source)
+
+
+def query_options(
+    *,
+    mapping: str | None = None,
+    shards: Sequence[str] | None = None,
+    deadline_s: float | None = None,
+    executor: Executor | None = None,
+    best_effort: bool = False,
+    memory_mb: int = 1024,
+) -> QueryOptions:
+    """Return how a statement is to be run, from the arguments of ``Cluster.query``."""
+    return QueryOptions(
+        mapping=mapping,
+        shards=None if shards is None else tuple(shards),
+        deadline_s=deadline_s,
+        executor=executor,
+        best_effort=best_effort,
+        memory_mb=memory_mb,
+    )

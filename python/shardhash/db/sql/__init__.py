@@ -94,6 +94,14 @@ from shardhash.db.sql._keys import (
     slot_proof,
     unusable_keys,
 )
+from shardhash.db.sql._owned import owned_condition, owned_rows
+from shardhash.db.sql._partials import (
+    limited,
+    numbered_columns,
+    partial_rows,
+    type_probe,
+    weight,
+)
 from shardhash.db.sql._quarantine import (
     clear_quarantine,
     create_quarantine,
@@ -193,6 +201,7 @@ __all__ = [
     "key_rows",
     "key_to_text",
     "leave_quarantine",
+    "limited",
     "list_accounts",
     "lock_control_file",
     "lock_file",
@@ -200,11 +209,15 @@ __all__ = [
     "next_page",
     "null_primary_keys",
     "number_expression",
+    "numbered_columns",
     "open_transactions",
+    "owned_condition",
+    "owned_rows",
     "packet_size",
     "page_checksum",
     "page_digests",
     "page_rows",
+    "partial_rows",
     "prepared_transactions",
     "quarantine_page",
     "quarantine_table",
@@ -234,8 +247,10 @@ __all__ = [
     "set_time_zone",
     "slot_expression",
     "slot_proof",
+    "type_probe",
     "unusable_keys",
     "update_fence",
     "update_slots",
     "warning_count",
+    "weight",
 ]

@@ -1,0 +1,135 @@
+"""Rows of one answer, made of the shards' answers as a reduction says."""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
+from typing import Any
+
+from shardhash.db.query._reduction import Groups, Reduction
+from shardhash.db.reduce import (
+    Expression,
+    MemoryCap,
+    compute,
+    converter,
+    fold_groups,
+    merge_sorted,
+    sort_rows,
+)
+from shardhash.db.tasks import ResultColumn, Row, ShardRows
+from shardhash.errors import UsageError
+
+__all__ = ["answer_of", "limit_of"]
+
+Function = Callable[[Sequence[Any]], Any]
+
+
+def limit_of(reduction: Reduction, values: Sequence[object]) -> tuple[int, int | None]:
+    """Return OFFSET and LIMIT for the values of the placeholders; None: no limit.
+
+    Raises:
+        UsageError: one of them is no number, or negative.
+    """
+    offset = reduction.offset.get(values) if reduction.offset else 0
+    limit = reduction.limit.get(values) if reduction.limit else None
+    for name, number in (("OFFSET", offset), ("LIMIT", limit)):
+        if number is None and name == "LIMIT" and reduction.limit is None:
+            continue
+        if type(number) is not int or number < 0:
+            raise UsageError(f"{name} is {number!r}: it must be a whole number, 0 or more")
+    return int(offset), limit  # type: ignore[call-overload, return-value]
+
+
+def answer_of(
+    answers: Sequence[ShardRows], reduction: Reduction, values: Sequence[object], *, memory: int
+) -> tuple[tuple[ResultColumn, ...], Iterator[Row]]:
+    """Return the columns of the answer, and its rows as they come.
+
+    Raises:
+        MemoryCapError: groups need more than `memory` bytes.
+    """
+    offset, limit = limit_of(reduction, values)
+    end = None if limit is None else offset + limit
+    if reduction.groups is not None:
+        rows = iter(_group_rows(answers, reduction.groups, values, memory))
+        return reduction.groups.columns, islice(rows, offset, end)
+    columns = answers[0].columns
+    if reduction.sort:
+        merged = merge_sorted([answer.rows for answer in answers], reduction.sort)
+    else:
+        merged = chain.from_iterable(answer.rows for answer in answers)
+    if reduction.hidden:
+        visible = len(columns) - reduction.hidden
+        merged = (row[:visible] for row in merged)
+        columns = columns[:visible]
+    return columns, islice(merged, offset, end)
+
+
+def _group_rows(
+    answers: Sequence[ShardRows], groups: Groups, values: Sequence[object], memory: int
+) -> list[Row]:
+    partials = chain.from_iterable(answer.rows for answer in answers)
+    evaluate = _Evaluator(groups, values)
+    found = []
+    for state in fold_groups(partials, groups.plan, MemoryCap(memory)):
+        row = evaluate.row(state)
+        if row is not None:
+            found.append(row)
+    if not groups.order:
+        return [row[0] for row in found]
+    ordered = sort_rows([(*sorts, row) for row, sorts in found], groups.order)
+    return [row[-1] for row in ordered]  # type: ignore[misc]
+
+
+class _Evaluator:
+    """Computes the rows of groups from their states."""
+
+    def __init__(self, groups: Groups, values: Sequence[object]) -> None:
+        self._sqlite: sqlite3.Connection | None = None
+        self._values = values
+        self._division_scale = groups.division_scale
+        self._outputs = [
+            self._output(expression, column, groups)
+            for expression, column in zip(groups.outputs, groups.columns, strict=True)
+        ]
+        self._having = [self._function(expression) for expression in groups.having]
+        self._sorts = [
+            expression[1] if expression[0] == "output" else self._function(expression)
+            for expression in groups.sorts
+        ]
+
+    def row(self, state: Sequence[Any]) -> tuple[Row, Row] | None:
+        """Return the row and what it is sorted by; None where HAVING is not true."""
+        if not all(test(state) for test in self._having):
+            return None
+        row = tuple([output(state) for output in self._outputs])
+        sorts = [row[part] if isinstance(part, int) else part(state) for part in self._sorts]
+        return row, tuple(sorts)
+
+    def _output(self, expression: Expression, column: ResultColumn, groups: Groups) -> Function:
+        function = self._function(expression)
+        if expression[0] == "ref":
+            kind = groups.plan.folds[expression[1]].kind
+            if kind in ("first", "min", "max", "count", "distinct count"):
+                return function
+        convert = converter(column)
+        return lambda state: convert(function(state))
+
+    def _function(self, expression: Expression) -> Function:
+        if expression[0] != "sqlite":
+            return compute(self._bound(expression), division_scale=self._division_scale)
+        _, text, *inputs = expression
+        functions = [self._function(part) for part in inputs]
+        if self._sqlite is None:
+            self._sqlite = sqlite3.connect(":memory:", check_same_thread=False)
+        run = self._sqlite.execute
+        statement = f"SELECT {text}"
+        return lambda state: run(statement, [f(state) for f in functions]).fetchone()[0]
+
+    def _bound(self, expression: Expression) -> Expression:
+        """Return an expression with the values of its placeholders."""
+        name, *parts = expression
+        if name == "param":
+            return "const", self._values[parts[0]]
+        if name in ("ref", "const"):
+            return expression
+        return name, *map(self._bound, parts)

@@ -1,0 +1,62 @@
+"""Which shards a statement touches, with a connection to each."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from shardhash.db.connections import ConnectionManager
+from shardhash.db.query._explanation import Explanation
+from shardhash.db.query._text import Params
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+__all__ = ["QueryDispatcher", "Target"]
+
+
+class _Cluster(Protocol):
+    @property
+    def connections(self) -> ConnectionManager: ...
+
+    def explain(
+        self,
+        sql: str,
+        params: Params = (),
+        *,
+        mapping: str | None = None,
+        shards: Sequence[str] | None = None,
+    ) -> Explanation: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A shard that a statement touches."""
+
+    shard: str
+    _connections: ConnectionManager
+
+    def connection(self, *, read_only: bool = False) -> "AbstractContextManager[Connection]":
+        """Return a context manager with a connection to the shard, as ``Cluster.connection``."""
+        connections = self._connections
+        return connections.read(self.shard) if read_only else connections.write(self.shard)
+
+
+class QueryDispatcher:
+    """Tells where statements go; it runs none of them.
+
+    Args:
+        cluster: a ``Cluster``.
+    """
+
+    def __init__(self, cluster: _Cluster) -> None:
+        self._cluster = cluster
+
+    def targets(self, query: str, params: Params = ()) -> tuple[Target, ...]:
+        """Return the shards that a statement touches, in the order of its mapping.
+
+        Raises:
+            QueryRefusedError: it cannot be told, or shards could not answer it.
+        """
+        shards = self._cluster.explain(query, params).shards
+        return tuple(Target(shard, self._cluster.connections) for shard in shards)

@@ -1,0 +1,371 @@
+"""Runs statements on the shards of one configuration."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from shardhash.db import sql
+from shardhash.db.config import Config
+from shardhash.db.connections import ConnectionManager
+from shardhash.db.mapping import KeyRouter
+from shardhash.db.query._answer import answer_of, limit_of
+from shardhash.db.query._clauses import cut, parse
+from shardhash.db.query._explanation import Explanation, ShardStatement
+from shardhash.db.query._facts import Settings, TableFacts, read_definition, read_settings
+from shardhash.db.query._options import QueryOptions
+from shardhash.db.query._params import bound, kinds_of
+from shardhash.db.query._plan import ReadPlan, Route
+from shardhash.db.query._reduction import Reduction
+from shardhash.db.query._result import QueryResult
+from shardhash.db.query._text import Params, QueryText, read_text, render, values_of
+from shardhash.db.query._writes import WritePlan
+from shardhash.db.tasks import ResultColumn, Row, ShardRows, ShardTask, TaskRunner
+from shardhash.db.topology import Backend, TableRule
+from shardhash.errors import PreflightError, QueryRefusedError, UsageError
+
+__all__ = ["QueryEngine"]
+
+_PLANS_KEPT = 1024
+_FACTS_KEPT_S = 60.0
+_MIB = 2**20
+_READS = frozenset(
+    {"SELECT", "WITH", "SHOW", "EXPLAIN", "DESC", "DESCRIBE", "VALUES", "PRAGMA", "("}
+)
+
+
+@dataclass(slots=True)
+class _Named:
+    """A statement for one shard that the caller has named; it is not looked into."""
+
+    text: QueryText
+    backend: Backend
+
+
+class QueryEngine:
+    """Plans and runs statements; plans and facts are kept for a minute. Thread-safe."""
+
+    def __init__(
+        self,
+        config: Config,
+        connections: ConnectionManager,
+        router: Callable[[str], KeyRouter],
+        runner: TaskRunner,
+        *,
+        source: str | None = None,
+    ) -> None:
+        self._config = config
+        self._connections = connections
+        self._router = router
+        self._runner = runner
+        self._source = source
+        self._plans: dict[object, ReadPlan] = {}
+        self._facts: dict[str, TableFacts | None] = {}
+        self._settings: dict[str, Settings] = {}
+        self._kept_since = time.monotonic()
+
+    # Reading
+
+    def query(self, statement: str, params: Params, options: QueryOptions) -> QueryResult:
+        """Run a statement; see ``Cluster.query``."""
+        plan = self._plan(statement, params, options)
+        if isinstance(plan, _Named):
+            return self._run_named(plan, params, options)
+        if not isinstance(plan, ReadPlan):
+            return plan.run(params, best_effort=options.best_effort)
+        values = bound(values_of(plan.text.names, params), plan.backend)
+        route = self._route(plan, values, options)
+        if route.is_single:
+            task = self._task(route.shards[0], plan.text.sent, values, options)
+            return self._run([task], options, lambda answers: (answers[0].columns, answers[0].rows))
+        reductions = self._reductions(plan, route, values)
+        tasks = [
+            self._reduced_task(shard, reduction, plan.backend, values, options)
+            for shard, reduction in zip(route.shards, reductions, strict=True)
+        ]
+        memory = options.memory_mb * _MIB
+        return self._run(
+            tasks, options, lambda answers: answer_of(answers, reductions[0], values, memory=memory)
+        )
+
+    def _run(
+        self, tasks: Sequence[ShardTask], options: QueryOptions, answer: "Answer"
+    ) -> QueryResult:
+        with ExitStack() as stack:
+            answers = stack.enter_context(self._runner(tasks, executor=options.executor))
+            columns, rows = answer(answers)
+            return QueryResult(
+                columns,
+                rows,
+                shards=tuple(task.shard for task in tasks),
+                close=stack.pop_all().close,
+            )
+
+    def _task(
+        self, shard: str, text: str, values: tuple[object, ...], options: QueryOptions
+    ) -> ShardTask:
+        return ShardTask(
+            shard=shard,
+            sql=text,
+            parameters=values,
+            deadline_s=options.deadline_s,
+            config=self._source,
+            config_version=self._config.version,
+        )
+
+    def _reduced_task(
+        self,
+        shard: str,
+        reduction: Reduction,
+        backend: Backend,
+        values: tuple[object, ...],
+        options: QueryOptions,
+    ) -> ShardTask:
+        text, marks = render(_with_limit(reduction, values), backend)
+        return self._task(shard, text, tuple(values[mark] for mark in marks), options)
+
+    def _reductions(
+        self, plan: ReadPlan, route: Route, values: tuple[object, ...]
+    ) -> list[Reduction]:
+        shard = route.shards[0]
+        asker = _Asker(self._runner, plan, shard, values)
+        return [
+            plan.reduction(each, ask=asker.type_of, columns_of=asker.columns_of)
+            for each in route.shards
+        ]
+
+    def _route(self, plan: ReadPlan, values: tuple[object, ...], options: QueryOptions) -> Route:
+        if options.shards is None:
+            return plan.route(values)
+        if plan.block.source_problem:
+            plan.fan_out(values)  # raises
+        return Route(options.shards, is_single=False)
+
+    # Planning
+
+    def _plan(
+        self, statement: str, params: Params, options: QueryOptions
+    ) -> "ReadPlan | _Named | WritePlan":
+        self._forget_old()
+        key = (statement, kinds_of(params), options.mapping, options.shards)
+        plan = self._plans.get(key)
+        if plan is None:
+            found = self._make_plan(statement, params, options)
+            if not isinstance(found, ReadPlan):
+                return found
+            if len(self._plans) >= _PLANS_KEPT:
+                self._plans.clear()
+            plan = self._plans[key] = found
+        return plan
+
+    def _make_plan(
+        self, statement: str, params: Params, options: QueryOptions
+    ) -> "ReadPlan | _Named | WritePlan":
+        for shard in options.shards or ():
+            self._config.shard(shard)
+        backend = self._backend(options)
+        text = read_text(statement, params, backend)
+        if options.shards is not None and len(options.shards) == 1:
+            return _Named(text, backend)
+        tree = parse(text.clean, backend)
+        settings = self._check_mode(text, backend, options)
+        if isinstance(tree, exp.Insert | exp.Update | exp.Delete):
+            return self._write_plan(tree, text, backend, options)
+        if not isinstance(tree, exp.Query):
+            raise QueryRefusedError(
+                f"{text.clean.split()[0].upper()} is no statement that can be looked into, so it "
+                "is not known which shards it is for",
+                next_step="name the shard: shards=[...]; or run it on each with BroadcastQuery",
+            )
+        plan = ReadPlan.make(text, tree, backend, self._config, self.facts_of)
+        if settings is not None:
+            plan.division_scale = settings.division_scale
+        return plan
+
+    def _write_plan(
+        self, tree: exp.Expr, text: QueryText, backend: Backend, options: QueryOptions
+    ) -> "WritePlan":
+        if options.deadline_s is not None:
+            raise UsageError("deadline_s is for statements that read: leave it out of a write")
+        if options.shards is not None:
+            raise UsageError(
+                "a write takes one named shard, or finds its shards itself",
+                next_step="name one shard, or none",
+            )
+        return WritePlan(tree, text, backend, self._config, self._connections, self.facts_of)
+
+    def _backend(self, options: QueryOptions) -> Backend:
+        """Return the kind of server whose SQL the statement is in."""
+        names = options.shards or tuple(self._config.shards)
+        if options.mapping is not None:
+            names = self._config.mapping(options.mapping).shards
+        backends = {self._connections.backend(name) for name in names}
+        if len(backends) != 1:
+            found = "no shard" if not backends else "MySQL and SQLite shards"
+            raise UsageError(
+                f"the configuration has {found}: the statement cannot be for both",
+                next_step="name the mapping that the statement is for: mapping=NAME",
+            )
+        return backends.pop()
+
+    def _check_mode(
+        self, text: QueryText, backend: Backend, options: QueryOptions
+    ) -> Settings | None:
+        """Refuse what the server reads in another way than it is read here."""
+        if backend is Backend.SQLITE:
+            return None
+        shard = (options.shards or tuple(self._config.shards))[0]
+        if options.mapping is not None:
+            shard = self._config.mapping(options.mapping).shards[0]
+        if shard not in self._settings:
+            with self._connections.read(shard) as connection:
+                self._settings[shard] = read_settings(connection)
+        self._settings[shard].check(text.clean)
+        return self._settings[shard]
+
+    def facts_of(self, name: str) -> TableFacts | None:
+        """Return what is known of a table, read from a shard when first asked for."""
+        if name not in self._facts:
+            self._facts[name] = self._read_facts(name)
+        return self._facts[name]
+
+    def _read_facts(self, name: str) -> TableFacts | None:
+        holders = []
+        for mapping in self._config.mappings.values():
+            backend = self._connections.backend(mapping.shards[0])
+            for rule in mapping.tables:
+                if _is_name(rule.name, name, backend):
+                    return self._sharded(mapping.name, rule, mapping.shards[0])
+            if any(_is_name(each, name, backend) for each in mapping.global_tables):
+                holders.append(mapping)
+        if not holders:
+            return None
+        shard = holders[0].shards[0]
+        with self._connections.read(shard) as connection:
+            table, text = read_definition(connection, name, self._connections.backend(shard))
+        return TableFacts(table=table, global_in=tuple(holders), definition=text)
+
+    def _sharded(self, mapping: str, rule: TableRule, shard: str) -> TableFacts:
+        with self._connections.read(shard) as connection:
+            backend = self._connections.backend(shard)
+            table, text = read_definition(connection, rule.name, backend)
+        if table.kind != "table":
+            raise PreflightError(
+                f"{rule.name} is a {table.kind}, whose rows can be of several tables",
+                next_step="name the tables behind it",
+            )
+        return TableFacts(table=table, rule=rule, router=self._router(mapping), definition=text)
+
+    def _forget_old(self) -> None:
+        now = time.monotonic()
+        if now - self._kept_since > _FACTS_KEPT_S:
+            self._plans, self._facts, self._settings = {}, {}, {}
+            self._kept_since = now
+
+    # One named shard
+
+    def _run_named(self, plan: _Named, params: Params, options: QueryOptions) -> QueryResult:
+        assert options.shards is not None
+        values = bound(values_of(plan.text.names, params), plan.backend)
+        (shard,) = options.shards
+        first = plan.text.clean.split(None, 1)[0].upper() if plan.text.clean.split() else ""
+        if first in _READS or first.startswith("("):
+            task = self._task(shard, plan.text.sent, values, options)
+            return self._run([task], options, lambda answers: (answers[0].columns, answers[0].rows))
+        count = self._connections.run_batch(
+            shard,
+            lambda connection: connection.exec_driver_sql(plan.text.sent, values).rowcount,
+            idempotent=False,
+        )
+        return QueryResult((), iter(()), shards=(shard,), committed={shard: count})
+
+    # Explaining
+
+    def explain(self, statement: str, params: Params, options: QueryOptions) -> Explanation:
+        """Return how a statement would be run; see ``Cluster.explain``."""
+        plan = self._plan(statement, params, options)
+        if isinstance(plan, _Named):
+            assert options.shards is not None
+            return Explanation(
+                kind="one shard",
+                mapping="",
+                statements=(ShardStatement(options.shards[0], plan.text.sent),),
+                shard_count=len(self._config.shards),
+                reasons=("the shard is named by the caller",),
+            )
+        if not isinstance(plan, ReadPlan):
+            return plan.explain(params)
+        values = bound(values_of(plan.text.names, params), plan.backend)
+        route = self._route(plan, values, options)
+        mapping = plan.mapping
+        count = len(self._config.mapping(mapping).shards) if mapping else len(self._config.shards)
+        if route.is_single:
+            return Explanation(
+                kind="one shard",
+                mapping=mapping,
+                statements=(ShardStatement(route.shards[0], plan.text.sent),),
+                shard_count=count,
+                reasons=route.reasons or plan.reasons(values),
+            )
+        reductions = self._reductions(plan, route, values)
+        statements = tuple(
+            ShardStatement(shard, render(_with_limit(reduction, values), plan.backend)[0])
+            for shard, reduction in zip(route.shards, reductions, strict=True)
+        )
+        return Explanation(
+            kind="reduce" if reductions[0].groups else "merge",
+            mapping=mapping,
+            statements=statements,
+            shard_count=count,
+            reasons=plan.reasons(values),
+            reduce=reductions[0].notes,
+            warnings=plan.warnings(reductions[0], route),
+        )
+
+
+Answer = Callable[[Sequence[ShardRows]], tuple[tuple[ResultColumn, ...], Iterator[Row]]]
+
+
+class _Asker:
+    """Asks one shard for the types of expressions and the columns of statements."""
+
+    def __init__(
+        self, runner: TaskRunner, plan: ReadPlan, shard: str, values: tuple[object, ...]
+    ) -> None:
+        self._runner = runner
+        self._plan = plan
+        self._shard = shard
+        self._values = values
+
+    def type_of(self, text: str) -> tuple[str, str]:
+        """Return the type and collation that the server gives an expression of FROM."""
+        clauses = cut(self._plan.text.clean, self._plan.backend)
+        columns, rows = self._ask(sql.type_probe(clauses.head, text, clauses.tables))
+        return columns[0].type, str(rows[0][1] or "binary")
+
+    def columns_of(self, text: str) -> tuple[ResultColumn, ...]:
+        """Return the columns that the server gives a statement without LIMIT."""
+        return self._ask(sql.limited(text, 0))[0]
+
+    def _ask(self, clean: str) -> "tuple[tuple[ResultColumn, ...], list[tuple[object, ...]]]":
+        text, marks = render(clean, self._plan.backend)
+        task = ShardTask(
+            shard=self._shard, sql=text, parameters=tuple(self._values[mark] for mark in marks)
+        )
+        with self._runner([task]) as answers:
+            return answers[0].columns, [tuple(row) for row in answers[0].rows]
+
+
+def _with_limit(reduction: Reduction, values: Sequence[object]) -> str:
+    offset, limit = limit_of(reduction, values)
+    if not reduction.sends_limit or limit is None:
+        return reduction.sql
+    return sql.limited(reduction.sql, offset + limit)
+
+
+def _is_name(configured: str, given: str, backend: Backend) -> bool:
+    if backend is Backend.SQLITE:
+        return configured.lower() == given.lower()
+    return configured == given

@@ -1,0 +1,97 @@
+"""Which functions give the same answer on every shard, and so may be asked of several."""
+
+from collections.abc import Sequence
+
+from sqlglot import Token, TokenType
+
+from shardhash.db.query._refusal import Refusal
+
+__all__ = ["AGGREGATES", "OTHER_AGGREGATES", "unknown_function"]
+
+AGGREGATES = frozenset({"COUNT", "SUM", "AVG", "MIN", "MAX"})
+
+OTHER_AGGREGATES = frozenset({"TOTAL", "STD", "MEDIAN", "STRING_AGG"})
+"""Aggregates that sqlglot takes for plain functions."""
+
+_KNOWN = frozenset(
+    """
+    COUNT SUM AVG MIN MAX TOTAL GROUP_CONCAT STD STDDEV STDDEV_POP STDDEV_SAMP VARIANCE VAR_POP
+    VAR_SAMP BIT_AND BIT_OR BIT_XOR ROW_NUMBER RANK DENSE_RANK PERCENT_RANK CUME_DIST NTILE LAG LEAD
+    FIRST_VALUE LAST_VALUE NTH_VALUE
+    ABS CEIL CEILING FLOOR ROUND TRUNCATE TRUNC MOD POW POWER SQRT EXP LN LOG LOG2 LOG10 SIGN
+    GREATEST LEAST COALESCE IFNULL NULLIF IF IIF ISNULL CAST CONVERT BINARY CHAR CONCAT CONCAT_WS
+    LOWER UPPER LCASE UCASE LENGTH CHAR_LENGTH CHARACTER_LENGTH OCTET_LENGTH BIT_LENGTH SUBSTR
+    SUBSTRING SUBSTRING_INDEX MID LEFT RIGHT LTRIM RTRIM TRIM REPLACE REVERSE REPEAT SPACE LPAD RPAD
+    INSTR LOCATE POSITION STRCMP FIELD FIND_IN_SET ELT ASCII ORD HEX UNHEX BIN OCT CONV CRC32 MD5
+    SHA SHA1 SHA2 UNICODE QUOTE TYPEOF GLOB LIKE REGEXP_LIKE REGEXP_REPLACE REGEXP_SUBSTR
+    REGEXP_INSTR
+    YEAR MONTH DAY DAYOFMONTH DAYOFWEEK DAYOFYEAR DAYNAME MONTHNAME WEEK WEEKDAY WEEKOFYEAR YEARWEEK
+    QUARTER HOUR MINUTE SECOND MICROSECOND DATE TIME DATETIME TIMESTAMP DATEDIFF TIMEDIFF DATE_ADD
+    DATE_SUB ADDDATE SUBDATE ADDTIME SUBTIME TIMESTAMPDIFF TIMESTAMPADD EXTRACT TO_DAYS FROM_DAYS
+    TO_SECONDS LAST_DAY MAKEDATE MAKETIME SEC_TO_TIME TIME_TO_SEC STR_TO_DATE DATE_FORMAT
+    TIME_FORMAT PERIOD_ADD PERIOD_DIFF STRFTIME JULIANDAY
+    JSON_EXTRACT JSON_VALUE JSON_UNQUOTE JSON_CONTAINS JSON_LENGTH JSON_VALID INET_ATON INET_NTOA
+    VARCHAR DECIMAL NUMERIC FLOAT DOUBLE INT INTEGER SIGNED UNSIGNED NCHAR VARBINARY
+    """.split()  # noqa: SIM905
+)
+"""Of the server's own functions those that depend on their arguments alone."""
+
+_WORDS = frozenset(
+    """
+    SELECT FROM WHERE AND OR NOT XOR IN EXISTS ON USING JOIN AS BY HAVING WHEN THEN ELSE CASE
+    BETWEEN LIKE UNION ALL DISTINCT ANY SOME VALUES OVER INTERVAL EXCEPT INTERSECT IS DIV ROW LIMIT
+    OFFSET WITH ESCAPE INDEX KEY REGEXP RLIKE COLLATE FILTER
+    """.split()  # noqa: SIM905
+)
+"""Words that stand before a parenthesis and are no functions."""
+
+_BARE = frozenset(
+    """
+    CURRENT_DATE CURRENT_TIME CURRENT_TIMESTAMP CURRENT_USER CURRENT_ROLE LOCALTIME LOCALTIMESTAMP
+    UTC_DATE UTC_TIME UTC_TIMESTAMP SYSDATE
+    """.split()  # noqa: SIM905
+)
+_PUNCTUATION = {TokenType.R_PAREN, TokenType.L_PAREN, TokenType.COMMA}
+_MOMENTS = frozenset({"now", "localtime", "utc"})
+_VARIABLES = {TokenType.PARAMETER, TokenType.SESSION_PARAMETER}
+
+
+def unknown_function(tokens: Sequence[Token]) -> Refusal | None:
+    """Return why shards may differ on a statement: a function of time, chance or session."""
+    following = [*tokens[1:], None]
+    before: Token | None = None
+    for token, after in zip(tokens, following, strict=True):
+        name = token.text.upper()
+        is_call = after is not None and after.token_type is TokenType.L_PAREN
+        is_qualified = before is not None and before.token_type is TokenType.DOT
+        before = token
+        if token.token_type in _VARIABLES or token.text == "@":
+            return Refusal(
+                "a user or session variable has a value of its own on each shard's session",
+                "pass its value as a parameter",
+            )
+        if token.token_type is TokenType.STRING:
+            if token.text.lower() in _MOMENTS:
+                return _of_session(f"'{token.text}'")
+            continue
+        if token.token_type is TokenType.IDENTIFIER or is_qualified:
+            if is_call and is_qualified:
+                return _of_session(name)
+            continue
+        if name in _BARE:
+            return _of_session(name)
+        if is_call and _is_word(token) and name not in _KNOWN and name not in _WORDS:
+            return _of_session(f"{name}()")
+    return None
+
+
+def _is_word(token: Token) -> bool:
+    return token.text.replace("_", "a").isalnum() and not token.text.isdigit()
+
+
+def _of_session(what: str) -> Refusal:
+    return Refusal(
+        f"{what} is not known to give the same on every shard: it may depend on time, chance, the "
+        "session or other rows",
+        "compute it in the application and pass it as a parameter",
+    )

@@ -1,0 +1,306 @@
+"""MySQL's arithmetic over folded aggregates: exact decimals, three-valued logic.
+
+Sources: https://dev.mysql.com/doc/refman/8.0/en/precision-math.html, and for division the server's
+own rule (strings/decimal.c): the quotient is cut to whole words of nine digits after the point,
+and only the value that leaves the server is rounded.
+"""
+
+import operator
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal
+from typing import Any
+
+from shardhash.db.tasks import ResultColumn
+from shardhash.errors import DatabaseError, QueryRefusedError
+
+__all__ = ["Expression", "compute", "converter"]
+
+Expression = tuple[Any, ...]
+"""``("ref", index)``, ``("const", value)`` or ``(operation, *expressions)``."""
+
+State = Sequence[Any]
+
+_EXACT = Context(prec=300)
+_WORD = 9
+_DIVISION_SCALE = 4
+_INT_MIN, _UINT_MAX = -(2**63), 2**64
+_NO_SCALE = 31
+
+
+def compute(
+    expression: Expression, *, division_scale: int = _DIVISION_SCALE
+) -> Callable[[State], Any]:
+    """Return a function of a group's state that computes an expression.
+
+    ``division_scale`` is the server's ``div_precision_increment``. The function raises
+    QueryRefusedError where an operand is of a type whose rules are not known here.
+    """
+    name, *arguments = expression
+    if name == "ref":
+        index = arguments[0]
+        return lambda state: state[index]
+    if name == "const":
+        value = arguments[0]
+        return lambda state: value
+    parts = [compute(part, division_scale=division_scale) for part in arguments]
+    if name in _LAZY:
+        return _LAZY[name](parts)
+    if name in ("/", "avg"):
+        return lambda state: _divide(parts[0](state), parts[1](state), division_scale)
+    function = _STRICT[name]
+    return lambda state: _strict(function, [part(state) for part in parts])
+
+
+def converter(column: ResultColumn) -> Callable[[Any], Any]:
+    """Return a function that makes a computed number what the server's column type makes of it."""
+    if column.type == "DECIMAL" and column.scale is not None:
+        unit = Decimal(1).scaleb(-column.scale)
+        return lambda value: _decimal(value, unit)
+    if column.type in ("TINYINT", "SMALLINT", "MEDIUMINT", "INT", "BIGINT"):
+        return lambda value: None if value is None else int(_rounded(value))
+    if column.type in ("DOUBLE", "FLOAT"):
+        return lambda value: None if value is None else float(value)
+    return lambda value: value
+
+
+def _decimal(value: Any, unit: Decimal) -> Any:
+    if isinstance(value, float):
+        raise _refused(value)
+    if value is None:
+        return None
+    return Decimal(value).quantize(unit, rounding=ROUND_HALF_UP, context=_EXACT)
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return value.quantize(Decimal(1), rounding=ROUND_HALF_UP, context=_EXACT)
+    return value
+
+
+def _strict(function: Callable[..., Any], values: Sequence[Any]) -> Any:
+    """Apply a function that gives NULL where an operand is NULL."""
+    if any(value is None for value in values):
+        return None
+    return function(*values)
+
+
+def _numbers(*values: Any) -> tuple[Any, ...]:
+    if not all(isinstance(value, int | Decimal | float) for value in values):
+        raise _refused(*values)
+    if any(isinstance(value, float) for value in values):
+        return tuple(map(float, values))
+    return values
+
+
+def _refused(*values: Any) -> QueryRefusedError:
+    found = " and ".join(sorted({type(value).__name__ for value in values}))
+    return QueryRefusedError(
+        f"an expression over aggregates of all shards has operands of type {found}, for which the "
+        "server's rules are not known here",
+        next_step="select the aggregates as they are, and compute in the application",
+    )
+
+
+def _whole(value: int) -> int:
+    if not _INT_MIN <= value < _UINT_MAX:
+        raise DatabaseError(
+            "a whole number over aggregates is out of range: BIGINT value is out of range",
+            next_step="cast one operand to DECIMAL",
+        )
+    return value
+
+
+def _arithmetic(exact: str, approximate: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    in_decimal = getattr(_EXACT, exact)
+
+    def apply(left: Any, right: Any) -> Any:
+        left, right = _numbers(left, right)
+        if isinstance(left, float):
+            return approximate(left, right)
+        if isinstance(left, int) and isinstance(right, int):
+            return _whole(approximate(left, right))
+        return in_decimal(Decimal(left), Decimal(right))
+
+    return apply
+
+
+def _divide(left: Any, right: Any, division_scale: int) -> Any:
+    if left is None or right is None:
+        return None
+    left, right = _numbers(left, right)
+    if not right:
+        return None
+    if isinstance(left, float):
+        return left / right
+    scales = [_scale(Decimal(value)) for value in (left, right)]
+    words = [-(-scale // _WORD) * _WORD for scale in scales]
+    more = max(0, division_scale - (words[0] - scales[0]) - (words[1] - scales[1]))
+    digits = -(-(sum(words) + more) // _WORD) * _WORD
+    numerator, denominator = Decimal(left).as_integer_ratio(), Decimal(right).as_integer_ratio()
+    top = numerator[0] * denominator[1] * 10**digits
+    bottom = numerator[1] * denominator[0]
+    quotient = abs(top) // abs(bottom)
+    sign = -1 if (top < 0) != (bottom < 0) else 1
+    return Decimal(sign * quotient).scaleb(-digits, context=_EXACT)
+
+
+def _scale(value: Decimal) -> int:
+    exponent = value.as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
+
+
+def _integer_divide(left: Any, right: Any) -> Any:
+    left, right = _numbers(left, right)
+    if isinstance(left, float):
+        raise _refused(left)
+    if not right:
+        return None
+    quotient = _EXACT.divide_int(Decimal(left), Decimal(right))
+    return _whole(int(quotient))
+
+
+def _modulo(left: Any, right: Any) -> Any:
+    left, right = _numbers(left, right)
+    if isinstance(left, float):
+        raise _refused(left)
+    if not right:
+        return None
+    rest = _EXACT.remainder(Decimal(left), Decimal(right))
+    return int(rest) if isinstance(left, int) and isinstance(right, int) else rest
+
+
+def _round(value: Any, digits: Any = 0) -> Any:
+    if not isinstance(value, int | Decimal) or not isinstance(digits, int):
+        raise _refused(value)
+    unit = Decimal(1).scaleb(-min(digits, _scale(Decimal(value))))
+    rounded = Decimal(value).quantize(unit, rounding=ROUND_HALF_UP, context=_EXACT)
+    return int(rounded) if isinstance(value, int) else rounded
+
+
+def _towards(rounding: str) -> Callable[[Any], Any]:
+    def apply(value: Any) -> Any:
+        if isinstance(value, float):
+            raise _refused(value)
+        (number,) = _numbers(value)
+        return Decimal(number).quantize(Decimal(1), rounding=rounding, context=_EXACT)
+
+    return apply
+
+
+def _compare(test: Callable[[Any, Any], bool]) -> Callable[[Any, Any], int]:
+    def apply(left: Any, right: Any) -> int:
+        if type(left) is type(right) and isinstance(left, date | datetime):
+            return int(test(left, right))
+        if isinstance(left, float) != isinstance(right, float):
+            left, right = _numbers(left, right)
+        elif not all(isinstance(value, int | Decimal | float) for value in (left, right)):
+            raise _refused(left, right)
+        return int(test(left, right))
+
+    return apply
+
+
+def _truth(value: Any) -> bool | None:
+    if value is None:
+        return None
+    if not isinstance(value, int | Decimal | float):
+        raise _refused(value)
+    return bool(value)
+
+
+def _flag(value: bool | None) -> int | None:
+    return None if value is None else int(value)
+
+
+Parts = Sequence[Callable[[State], Any]]
+
+
+def _and(parts: Parts) -> Callable[[State], Any]:
+    def apply(state: State) -> Any:
+        values = [_truth(part(state)) for part in parts]
+        return _flag(False if False in values else None if None in values else True)
+
+    return apply
+
+
+def _or(parts: Parts) -> Callable[[State], Any]:
+    def apply(state: State) -> Any:
+        values = [_truth(part(state)) for part in parts]
+        return _flag(True if True in values else None if None in values else False)
+
+    return apply
+
+
+def _coalesce(parts: Parts) -> Callable[[State], Any]:
+    return lambda state: next((v for part in parts if (v := part(state)) is not None), None)
+
+
+def _nullif(parts: Parts) -> Callable[[State], Any]:
+    equal = _compare(operator.eq)
+
+    def apply(state: State) -> Any:
+        value, other = (part(state) for part in parts)
+        return None if _strict(equal, [value, other]) else value
+
+    return apply
+
+
+def _case(parts: Parts) -> Callable[[State], Any]:
+    """Return CASE WHEN: conditions and values in turn, then the value of ELSE."""
+
+    def apply(state: State) -> Any:
+        for test, value in zip(parts[:-1:2], parts[1::2], strict=True):
+            if _truth(test(state)):
+                return value(state)
+        return parts[-1](state)
+
+    return apply
+
+
+def _is_null(parts: Parts) -> Callable[[State], Any]:
+    return lambda state: int(parts[0](state) is None)
+
+
+def _in(parts: Parts) -> Callable[[State], Any]:
+    equal = _compare(operator.eq)
+
+    def apply(state: State) -> Any:
+        value = parts[0](state)
+        found = [_strict(equal, [value, part(state)]) for part in parts[1:]]
+        return 1 if 1 in found else None if None in found else 0
+
+    return apply
+
+
+_LAZY: dict[str, Callable[[Parts], Callable[[State], Any]]] = {
+    "and": _and,
+    "or": _or,
+    "coalesce": _coalesce,
+    "nullif": _nullif,
+    "case": _case,
+    "isnull": _is_null,
+    "in": _in,
+}
+
+_STRICT: dict[str, Callable[..., Any]] = {
+    "+": _arithmetic("add", operator.add),
+    "-": _arithmetic("subtract", operator.sub),
+    "*": _arithmetic("multiply", operator.mul),
+    "div": _integer_divide,
+    "%": _modulo,
+    "neg": lambda value: _EXACT.minus(value) if isinstance(value, Decimal) else -_numbers(value)[0],
+    "abs": lambda value: (
+        _EXACT.abs(value) if isinstance(value, Decimal) else abs(_numbers(value)[0])
+    ),
+    "round": _round,
+    "floor": _towards(ROUND_FLOOR),
+    "ceil": _towards(ROUND_CEILING),
+    "not": lambda value: _flag(not _truth(value)),
+    "=": _compare(operator.eq),
+    "<>": _compare(operator.ne),
+    "<": _compare(operator.lt),
+    "<=": _compare(operator.le),
+    ">": _compare(operator.gt),
+    ">=": _compare(operator.ge),
+}

@@ -1,0 +1,55 @@
+"""Statements for one of several shards, put together from pieces of the application's own.
+
+The pieces are SQL as the application wrote it; their values stay bound.
+"""
+
+from collections.abc import Sequence
+
+from shardhash.db.topology import Backend
+
+__all__ = ["limited", "numbered_columns", "partial_rows", "type_probe", "weight"]
+
+
+def numbered_columns(texts: Sequence[str], start: int = 0) -> str:
+    """Return expressions as the columns of a select list, named by their places."""
+    return ", ".join(f"{text} AS _sh_{n}" for n, text in enumerate(texts, start))
+
+
+def partial_rows(
+    head: str, columns: Sequence[str], body: str, *, by: Sequence[str] = (), is_distinct: bool
+) -> str:
+    """Return a SELECT of ``columns``: ``head`` stands before it, ``body`` is FROM and WHERE."""
+    distinct = "DISTINCT " if is_distinct else ""
+    group = f" GROUP BY {', '.join(by)}" if by else ""
+    return f"{head}SELECT {distinct}{numbered_columns(columns)} {body}{group}".rstrip()
+
+
+def type_probe(head: str, expression: str, tables: str) -> str:
+    """Return a SELECT of one row that tells type and collation of an expression over ``tables``.
+
+    No row of theirs is read: all their columns are NULL, and keep their types.
+    """
+    joined = f" LEFT JOIN ({tables}) ON 1 = 0" if tables else ""
+    return (
+        f"{head}SELECT {expression}, COLLATION({expression}) "
+        f"FROM (SELECT 1 AS _sh_one) AS _sh_one{joined}"
+    )
+
+
+def limited(statement: str, row_count: int) -> str:
+    """Return a statement without LIMIT as one with it."""
+    return f"{statement} LIMIT {row_count:d}"
+
+
+def weight(expression: str, backend: Backend, *, collation: str, is_padded: bool) -> str | None:
+    """Return SQL whose bytes or text compare as a text does by its collation; None if unknown.
+
+    Source: https://mariadb.com/kb/en/weight_string/; https://sqlite.org/datatype3.html#collation.
+    """
+    if backend is Backend.MYSQL:
+        return f"WEIGHT_STRING({f'RTRIM({expression})' if is_padded else expression})"
+    function = {"NOCASE": "lower", "RTRIM": "rtrim"}.get(collation)
+    if function is None:
+        return None
+    folded = f"{function}({expression})"
+    return f"CASE typeof({expression}) WHEN 'text' THEN {folded} ELSE {expression} END"
