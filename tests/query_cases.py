@@ -3,6 +3,7 @@
 import datetime
 import random
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -122,17 +123,7 @@ def make_pair(fleet: Fleet, *, owners: dict[str, str] | None = None, seed: int =
         fleet.add(shard)
         for table in tables.split(";"):
             fleet.sql(shard, table)
-    rng = random.Random(seed)
-    for key in range(rows):
-        _add(fleet, "orders", _order(rng, key), owners)
-        for item in range(rng.randrange(3)):
-            _add(fleet, "items", _item(rng, key * 10 + item, rows), owners)
-        k = rng.choice([None, rng.randrange(20)])
-        row = (key, k, rng.randrange(5))
-        _add(fleet, "loose", row, owners, shard=None if k is not None else rng.choice(SHARDS))
-    for row in (("de", "Germany", "berlin"), ("fr", "France", "PARIS"), ("it", "Italy", "Rome")):
-        for shard in (*SHARDS, WHOLE):
-            _insert(fleet, shard, "countries", row)
+    _load(fleet, _rows_by_chance(random.Random(seed), rows, owners))
     mapping = {
         "key": {"column": "k", "type": "int"},
         "tables": ["orders", "items", "loose"],
@@ -142,6 +133,46 @@ def make_pair(fleet: Fleet, *, owners: dict[str, str] | None = None, seed: int =
     }
     cluster = Cluster.open(str(fleet.write_config({"by_k": mapping})))
     return Pair(fleet, cluster)
+
+
+Placed = tuple[str, str, tuple[Any, ...]]
+"""A shard, a table and a row."""
+
+
+def _rows_by_chance(rng: random.Random, rows: int, owners: dict[str, str]) -> Iterator[Placed]:
+    for number in range(rows):
+        order = _order(rng, number)
+        yield owner(order[1], owners), "orders", order
+        for item in range(rng.randrange(3)):
+            row = _item(rng, number * 10 + item, rows)
+            yield owner(row[1], owners), "items", row
+        key = rng.choice([None, rng.randrange(20)])
+        place = rng.choice(SHARDS) if key is None else owner(key, owners)
+        yield place, "loose", (number, key, rng.randrange(5))
+    for row in (("de", "Germany", "berlin"), ("fr", "France", "PARIS"), ("it", "Italy", "Rome")):
+        yield from ((shard, "countries", row) for shard in SHARDS)
+
+
+def _load(fleet: Fleet, placed: Iterator[Placed]) -> None:
+    """Write rows to their shards, and each once to the whole database."""
+    batches: dict[tuple[str, str], list[tuple[Any, ...]]] = {}
+    for shard, table, row in placed:
+        batches.setdefault((shard, table), []).append(row)
+        if table != "countries" or shard == SHARDS[0]:
+            batches.setdefault((WHOLE, table), []).append(row)
+    for (shard, table), rows in batches.items():
+        insert_rows(fleet, shard, table, rows)
+
+
+def insert_rows(fleet: Fleet, shard: str, table: str, rows: list[tuple[Any, ...]]) -> None:
+    """Insert rows into one shard, past any routing."""
+    if fleet.kind == "sqlite":
+        rows = [tuple(float(v) if isinstance(v, Decimal) else v for v in row) for row in rows]
+    hole = "?" if fleet.kind == "sqlite" else "%s"
+    holes = ", ".join([hole] * len(rows[0]))
+    connection = fleet.connect(shard)
+    connection.cursor().executemany(f"INSERT INTO {table} VALUES ({holes})", rows)
+    connection.close()
 
 
 def _item(rng: random.Random, number: int, rows: int) -> tuple[Any, ...]:
@@ -164,16 +195,3 @@ def _order(rng: random.Random, key: int) -> tuple[Any, ...]:
         rng.choice([None, "x", "X", "y", "y "]),
         rng.choice([None, f"{day.isoformat()} 10:00:00.{rng.randrange(1000):03}"]),
     )
-
-
-def _add(fleet: Fleet, table: str, row: tuple[Any, ...], owners: dict[str, str],
-         shard: str | None = None) -> None:  # fmt: skip
-    for place in (shard or owner(row[1], owners), WHOLE):
-        _insert(fleet, place, table, row)
-
-
-def _insert(fleet: Fleet, shard: str, table: str, row: tuple[Any, ...]) -> None:
-    if fleet.kind == "sqlite":
-        row = tuple(float(v) if isinstance(v, Decimal) else v for v in row)
-    holes = ", ".join(["%s"] * len(row))
-    fleet.sql(shard, f"INSERT INTO {table} VALUES ({holes})", row)

@@ -238,7 +238,7 @@ class ReadPlan:
         return source
 
     def _reduce(self, source: str, ask: Ask, columns_of: ColumnsOf) -> Reduction:
-        found = unknown_function(tokens_of(source, self.backend))
+        found = unknown_function(tokens_of(self.text.clean, self.backend))
         if found:
             raise refused(found)
         query = self.query
