@@ -89,10 +89,15 @@ def content(fleet, shard):
     return fleet.sql(shard, f"SELECT *, HEX(c), LENGTH(c), {number} FROM t ORDER BY id")
 
 
+@pytest.mark.parametrize("instance", ["b", "a"])
 @pytest.mark.parametrize("definition", TYPES)
-def test_every_type_is_copied_exactly(mysql_fleet, definition):
+def test_every_type_is_copied_exactly_to_another_server_and_beside(
+    mysql_fleet, definition, instance
+):
     values = [*TYPES[definition], None]
-    make(mysql_fleet, f"CREATE TABLE t (id INT PRIMARY KEY, k INT, c {definition})", "s1", "s2")
+    for shard, where in (("s1", "a"), ("s2", instance)):
+        mysql_fleet.add(shard, instance=where)
+        mysql_fleet.sql(shard, f"CREATE TABLE t (id INT PRIMARY KEY, k INT, c {definition})")
     insert(mysql_fleet, "s1", [(number, number, value) for number, value in enumerate(values)],
            mode="ALLOW_INVALID_DATES")  # fmt: skip
 
@@ -101,6 +106,25 @@ def test_every_type_is_copied_exactly(mysql_fleet, definition):
 
     assert copied == len(values)
     assert content(mysql_fleet, "s2") == content(mysql_fleet, "s1")
+
+
+SERVER = pytest.mark.server
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("mysql", marks=SERVER),
+        pytest.param("one server", marks=SERVER),
+        "sqlite",
+    ]
+)
+def backend(request):
+    """Shards on two servers, on one, or in files."""
+    kind = "sqlite" if request.param == "sqlite" else "mysql"
+    fleet = request.getfixturevalue(f"{kind}_fleet")
+    if request.param == "one server":
+        fleet.servers = {"a": fleet.servers["a"]}
+    return fleet
 
 
 def keys_of(*numbers):
@@ -160,7 +184,7 @@ class Killed(BaseException):
 
 def test_a_copy_that_was_killed_goes_on_after_its_last_batch(backend, monkeypatch):
     two_shards(backend)
-    monkeypatch.setattr("shardhash.db.executor._copy._PAGE_ROWS", 30)
+    monkeypatch.setattr("shardhash.db.executor._table_copy._PAGE_ROWS", 30)
 
     def die():
         raise Killed
@@ -180,8 +204,8 @@ def test_a_copy_that_was_killed_goes_on_after_its_last_batch(backend, monkeypatc
 
 def test_a_batch_and_its_checkpoint_are_one_transaction(backend, monkeypatch):
     two_shards(backend)
-    monkeypatch.setattr("shardhash.db.executor._copy._PAGE_ROWS", 30)
-    from shardhash.db.executor._copy import TableCopy
+    monkeypatch.setattr("shardhash.db.executor._table_copy._PAGE_ROWS", 30)
+    from shardhash.db.executor._table_copy import TableCopy
 
     def fail(*_, **__):
         raise Killed

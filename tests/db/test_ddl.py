@@ -182,7 +182,7 @@ def test_the_toolkits_own_objects_are_not_listed(made):
 
 
 def test_a_copy_of_one_moment_misses_nothing_of_it_and_has_nothing_later(backend, monkeypatch):
-    monkeypatch.setattr("shardhash.db.executor._copy._PAGE_ROWS", 30)
+    monkeypatch.setattr("shardhash.db.executor._table_copy._PAGE_ROWS", 30)
     for shard in ("s1", "s2"):
         backend.add(shard)
         backend.sql(shard, "CREATE TABLE t (id INTEGER PRIMARY KEY, c VARCHAR(9) UNIQUE)")
@@ -215,7 +215,7 @@ class Killed(BaseException):
 
 
 def test_a_copy_of_one_moment_that_was_killed_becomes_one_of_a_later_moment(backend, monkeypatch):
-    monkeypatch.setattr("shardhash.db.executor._copy._PAGE_ROWS", 30)
+    monkeypatch.setattr("shardhash.db.executor._table_copy._PAGE_ROWS", 30)
     monkeypatch.setattr("shardhash.db.executor._pages._PAGE_ROWS", 30)
     for shard in ("s1", "s2"):
         backend.add(shard)

@@ -9,9 +9,9 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from shardhash.db import sql
-from shardhash.db.executor._copy import TableCopy
 from shardhash.db.executor._ports import RowWork
 from shardhash.db.executor._statements import run
+from shardhash.db.executor._table_copy import TableCopy
 from shardhash.db.executor._verify import PageMismatch, compare_tables
 from shardhash.db.schema import Table
 from shardhash.db.sql import RowFilter

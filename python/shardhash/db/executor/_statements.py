@@ -1,5 +1,6 @@
 """Run one statement, and read what it answers."""
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from shardhash.db import sql
@@ -19,10 +20,11 @@ def run(connection: "Connection", statement: sql.Statement) -> int:
     return connection.exec_driver_sql(statement.sql, statement.parameters or None).rowcount
 
 
-def fetch(connection: "Connection", statement: sql.Statement) -> list[tuple[Any, ...]]:
-    """Run a query and return its rows."""
-    rows = connection.exec_driver_sql(statement.sql, statement.parameters or None)
-    return [tuple(row) for row in rows]
+def fetch(connection: "Connection", statement: sql.Statement) -> list[PrimaryKey]:
+    """Run a query and return its rows as the driver made them."""
+    result = connection.exec_driver_sql(statement.sql, statement.parameters or None)
+    with closing(result):
+        return list(result.cursor.fetchall())  # past SQLAlchemy's own rows, which cost as much
 
 
 def lock_file(connection: "Connection", table: Table) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from shardhash.db.schema import Column, Table
 from shardhash.db.sql._filters import RowFilter
 from shardhash.db.sql._pages import key_columns, key_in, key_order, page_condition
-from shardhash.db.sql._text import Statement, placeholder, quote, table_name
+from shardhash.db.sql._text import Statement, placeholder, quote, table_name, table_path
 from shardhash.db.topology import Backend
 from shardhash.errors import PreflightError
 
@@ -20,7 +20,9 @@ __all__ = [
     "count_page",
     "delete_page",
     "end_key",
+    "filtered_page_end",
     "insert_head",
+    "insert_page",
     "insert_row",
     "packet_size",
     "read_filtered",
@@ -104,10 +106,27 @@ def read_row_sizes(table: Table, rows: RowFilter, after: Key, row_count: int) ->
     return _select(table, f"{key_columns(table)}, {sizes}", rows, after, None, row_count)
 
 
+def filtered_page_end(table: Table, rows: RowFilter, after: Key, row_count: int) -> Statement:
+    """Return a SELECT of the primary key of the filter's n-th row after a key; none of fewer."""
+    statement = _select(table, key_columns(table), rows, after, None, 1)
+    return Statement(f"{statement.sql} OFFSET {row_count - 1}", statement.parameters)
+
+
 def insert_head(table: Table) -> bytes:
     """Return the beginning of a MySQL INSERT, up to the tuples; it is not formatted any more."""
     names = ",".join(quote(column.name, table.backend) for column in table.stored_columns)
     return f"INSERT INTO {table_name(table)} ({names}) VALUES ".replace("%%", "%").encode()
+
+
+def insert_page(table: Table, database: str, rows: RowFilter, after: Key, until: Key) -> Statement:
+    """Return a MySQL INSERT of the rows of a page from the table of that name beside it."""
+    names = ", ".join(quote(column.name, table.backend) for column in table.stored_columns)
+    where, parameters = rows.within(*page_condition(table, after, until))
+    return Statement(
+        f"INSERT INTO {table_name(table)} ({names}) SELECT {names} "
+        f"FROM {table_path(database, table.name)} WHERE {where}",
+        parameters,
+    )
 
 
 def insert_row(table: Table) -> str:

@@ -1,0 +1,109 @@
+"""Write rows so that they are what was read, or not at all."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shardhash.db import sql
+from shardhash.db.executor._pages import Interval, fitting
+from shardhash.db.executor._statements import fetch, mind_references, run
+from shardhash.db.schema import Table
+from shardhash.db.sql import RowFilter
+from shardhash.db.topology import Backend
+from shardhash.errors import DatabaseError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+__all__ = ["ExactWriter", "Row"]
+
+_STATEMENT_BYTES = 1_000_000
+_PACKET_SHARE = 0.9  # of max_allowed_packet; the rest is for the head of the statement
+
+Row = Any
+"""A row as ``sql.read_page`` reads it: SQL in bytes for MySQL, a tuple of values for SQLite."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExactWriter:
+    """Inserts rows of a table that were read on `source` into the one on `target`.
+
+    A statement counts only if the server took every row and had nothing to say about any;
+    otherwise it raises, and the transaction must be rolled back.
+    """
+
+    table: Table
+    source: str
+    target: str
+
+    def insert(self, connection: "Connection", rows: Sequence[Row]) -> None:
+        """Insert rows as they were read."""
+        if not rows:
+            return
+        self._mind_references(connection)
+        if self.table.backend is Backend.SQLITE:
+            taken = connection.exec_driver_sql(sql.insert_row(self.table), list(rows)).rowcount
+            self._check(len(rows), taken, warnings=0)
+            return
+        [(packet,)] = fetch(connection, sql.packet_size())
+        head = sql.insert_head(self.table)
+        for piece in self._split(rows, int(packet * _PACKET_SHARE) - len(head)):
+            taken = _execute(connection, head + b",".join(piece))
+            self._check_server(connection, len(piece), taken)
+
+    def insert_beside(
+        self, connection: "Connection", database: str, rows: RowFilter, page: Interval, count: int
+    ) -> None:
+        """Insert the ``count`` rows of a page that stand in another database of the same server."""
+        if not count:
+            return
+        self._mind_references(connection)
+        taken = run(connection, sql.insert_page(self.table, database, rows, *page))
+        self._check_server(connection, count, taken)
+
+    def too_long(self, shard: str, what: str) -> DatabaseError:
+        """Return the error for a row that is longer than a server's packets."""
+        return DatabaseError(
+            f"copy of {self.table.name}: {what}, more than max_allowed_packet of {shard} allows",
+            next_step=f"SET GLOBAL max_allowed_packet on the server of {shard} to at least twice "
+            "the longest row, then go on",
+        )
+
+    def _mind_references(self, connection: "Connection") -> None:
+        wanted = bool(self.table.parents) and not self.table.refers_to_itself
+        mind_references(connection, self.table, wanted=wanted)
+
+    def _split(self, rows: Sequence[bytes], room: int) -> Iterator[Sequence[bytes]]:
+        """Yield the rows in pieces that fit into a statement."""
+        start = 0
+        lengths = [len(row) + 1 for row in rows]
+        while start < len(rows):
+            if lengths[start] > room:
+                raise self.too_long(
+                    self.target, f"a row of it is {lengths[start]} bytes as an INSERT"
+                )
+            end = start + fitting(min(room, _STATEMENT_BYTES), lengths[start:])
+            yield rows[start:end]
+            start = end
+
+    def _check_server(self, connection: "Connection", sent: int, taken: int) -> None:
+        [(warnings,)] = fetch(connection, sql.warning_count())
+        self._check(sent, taken, warnings)
+
+    def _check(self, sent: int, taken: int, warnings: int) -> None:
+        if taken != sent or warnings:
+            raise DatabaseError(
+                f"copy of {self.table.name} to {self.target}: of {sent} rows the server took "
+                f"{taken}, with {warnings} warnings, so they would not be the same there; the "
+                "batch is rolled back",
+                next_step=f"compare the definitions of {self.table.name} on {self.source} and "
+                f"{self.target}, and look for triggers",
+            )
+
+
+def _execute(connection: "Connection", statement: bytes) -> int:
+    """Run a statement of bytes as it is, which SQLAlchemy would take for text."""
+    with closing(connection.connection.cursor()) as cursor:
+        cursor.execute(statement)
+        return cursor.rowcount
