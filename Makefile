@@ -24,7 +24,8 @@ test:  ## run every test, on servers that the tests start and stop
 
 sanitize:  ## run the core's Python tests on an extension with sanitizers
 	@scripts/setup test
-	@scripts/test-sanitized
+	@scripts/test-sanitized address,undefined
+	@scripts/test-sanitized thread
 
 fuzz:  ## compare the C core with slow twins on inputs that libFuzzer finds, FUZZ_SECONDS=60
 	@scripts/setup ci
