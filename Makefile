@@ -8,7 +8,7 @@ BIN := .venv/bin
 
 export PYTHON
 
-.PHONY: help demo test sanitize fuzz lint bench format clean
+.PHONY: help demo query-diff test sanitize fuzz lint bench format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ sanitize:  ## run the core's Python tests on an extension with sanitizers
 fuzz:  ## compare the C core with slow twins on inputs that libFuzzer finds, FUZZ_SECONDS=60
 	@scripts/setup ci
 	@scripts/fuzz $(FUZZ_SECONDS)
+
+query-diff:  ## ask 10,000 drawn queries of one database and of shards, on SQLite and MariaDB
+	@scripts/setup --servers test
+	@$(BIN)/python tests/query_diff.py --count 10000
 
 lint:  ## check style and types
 	@scripts/setup lint test bench

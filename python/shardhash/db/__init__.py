@@ -7,19 +7,35 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from shardhash.db.broadcast import BroadcastQuery
     from shardhash.db.cluster import Cluster
     from shardhash.db.config import Config
     from shardhash.db.connections import ConnectionManager
     from shardhash.db.drivers import prepare_sqlite
     from shardhash.db.plan import Plan, Report
+    from shardhash.db.query import QueryDispatcher
+    from shardhash.db.workers import QueryWorker
 
-__all__ = ["Cluster", "Config", "ConnectionManager", "Plan", "Report", "prepare_sqlite"]
+__all__ = [
+    "BroadcastQuery",
+    "Cluster",
+    "Config",
+    "ConnectionManager",
+    "Plan",
+    "QueryDispatcher",
+    "QueryWorker",
+    "Report",
+    "prepare_sqlite",
+]
 
 _MODULES = {
+    "BroadcastQuery": "broadcast",
     "Cluster": "cluster",
     "Config": "config",
     "ConnectionManager": "connections",
     "Plan": "plan",
+    "QueryDispatcher": "query",
+    "QueryWorker": "workers",
     "Report": "plan",
     "prepare_sqlite": "drivers",
 }

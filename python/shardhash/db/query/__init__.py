@@ -28,7 +28,7 @@ from shardhash.db.query._dispatch import QueryDispatcher, Target
 from shardhash.db.query._explanation import Explanation, ShardStatement
 from shardhash.db.query._options import QueryOptions
 from shardhash.db.query._result import QueryResult
-from shardhash.db.query._text import Params
+from shardhash.db.query._text import Params, read_text, values_of
 from shardhash.db.workers import run_tasks
 
 __all__ = [
@@ -42,6 +42,8 @@ __all__ = [
     "Target",
     "make_engine",
     "query_options",
+    "read_text",
+    "values_of",
 ]
 
 
