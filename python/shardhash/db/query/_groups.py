@@ -67,8 +67,9 @@ class _Partial:
 class _Planner:
     """Plans one statement."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, *, counts_keys: bool = True) -> None:
         self._context = context
+        self._counts_keys = counts_keys  # COUNT(DISTINCT key) is the sum of the shards' own
         self._source = context.clauses.source
         self._partial = _Partial()
         self._folds: list[Fold] = []
@@ -77,6 +78,12 @@ class _Planner:
 
     def groups(self) -> Reduction:
         """Plan aggregates."""
+        planned = self._groups()
+        if self._apart and self._counts_keys:  # then a key is in several of a shard's partial rows
+            return _Planner(self._context, counts_keys=False)._groups()  # noqa: SLF001
+        return planned
+
+    def _groups(self) -> Reduction:
         context, clauses = self._context, self._context.clauses
         self._group = [self._group_entry(entry) for entry in clauses.group]
         keys = tuple(self._identity(text, node) for text, node in self._group)
@@ -195,8 +202,9 @@ class _Planner:
             )
         other = next((n for n in node.walk() if is_aggregate(n)), None)
         if other is not None:
+            shown = other.sql(dialect=dialect(self._context.backend))
             raise QueryRefusedError(
-                f"{other.sql()[:80]} is not exact over the rows of several shards",
+                f"{shown[:80]} is not exact over the rows of several shards",
                 next_step="add the shard key to GROUP BY, or select the rows and compute it in the "
                 "application",
             )
@@ -272,7 +280,8 @@ class _Planner:
     def _distinct_aggregate(self, call: Aggregate) -> Expression:
         context = self._context
         nodes = [tree_of(argument, context.backend) for argument in call.arguments]
-        if call.name == "COUNT" and any(is_strict_key(context.block.scope, n) for n in nodes):
+        has_key = any(is_strict_key(context.block.scope, node) for node in nodes)
+        if call.name == "COUNT" and has_key and self._counts_keys:
             return self._fold(Fold("count", self._partial.add(call.text)))
         identity = []
         for text, node in zip(call.arguments, nodes, strict=True):
@@ -345,7 +354,8 @@ class _Planner:
             if weight is None or computed[0] != "ref":
                 return computed
             return self._fold(Fold("first", self._partial.add(f"MIN({weight})")))
-        if computed[0] == "ref":
+        if computed[0] == "ref" and self._context.backend is Backend.MYSQL:
+            # SQLite sorts what MIN and MAX return by its bytes: https://sqlite.org/datatype3.html#collation
             fold = self._folds[computed[1]]
             if fold.kind in ("min", "max") and fold.weight is not None:
                 return self._fold(Fold(fold.kind, fold.weight, fold.weight))
