@@ -209,7 +209,7 @@ def test_a_plan_counts_exactly_and_changes_nothing(mysql_fleet):
     fill(mysql_fleet, rows)
 
     with Cluster.open(str(mysql_fleet.write_config(by_key("str")))) as cluster:
-        step = cluster.operations.plan_prune("s1").steps[0]
+        step = cluster.operations.plan_prune("s1").prunes[0]
 
     foreign = [key for _, key in rows if key and owner_by_zlib(key) == "s2"]
     assert (step.row_count, step.key_count, step.null_keys, step.folded_keys) == (5, 3, 1, 1)

@@ -96,15 +96,15 @@ def test_the_plan_says_that_an_enum_in_the_primary_key_locks_all_rows():
     table = orders()
     table = replace(table, columns=(kind, *table.columns), primary_key=("kind", "id"))
 
-    assert plan(facts(table)).steps[0].locks.startswith("all rows")
+    assert plan(facts(table)).prunes[0].locks.startswith("all rows")
 
 
 def test_pages_are_chosen_where_many_rows_are_foreign():
-    assert plan(facts()).steps[0].mechanism is Mechanism.PAGES
+    assert plan(facts()).prunes[0].mechanism is Mechanism.PAGES
 
 
 def test_keys_are_chosen_where_few_rows_are_foreign_and_the_key_is_indexed():
-    step = plan(facts(orders(indexed=frozenset({"store_id"})), owners={"s2": 1})).steps[0]
+    step = plan(facts(orders(indexed=frozenset({"store_id"})), owners={"s2": 1})).prunes[0]
 
     assert step.mechanism is Mechanism.KEYS
 
@@ -114,7 +114,7 @@ def test_pages_are_refused_where_the_server_cannot_compute_the_mapping():
 
     with pytest.raises(PreflightError, match="has no slots"):
         plan(facts(), mapping=ranges, using=Mechanism.PAGES)
-    assert plan(facts(), mapping=ranges).steps[0].mechanism is Mechanism.KEYS
+    assert plan(facts(), mapping=ranges).prunes[0].mechanism is Mechanism.KEYS
 
 
 def test_a_prune_without_proof_says_so_loudly():

@@ -2,14 +2,21 @@
 
 import argparse
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shardhash.cli._console import Console
 from shardhash.db.config import Config
 from shardhash.db.fleet import refuse_password_in
 from shardhash.errors import UsageError
 
-__all__ = ["config_place", "load_config"]
+if TYPE_CHECKING:
+    from shardhash.db.operations import Operations
+    from shardhash.db.throttle import ThrottleSettings
+
+__all__ = ["config_place", "load_config", "open_operations"]
 
 _VARIABLE = "SHARDHASH_CONFIG"
 _DEFAULT = "shardhash.yaml"
@@ -48,3 +55,24 @@ def load_config(options: argparse.Namespace, console: Console) -> Config:
     for problem in config.warnings:
         console.warn(str(problem))
     return config
+
+
+@contextmanager
+def open_operations(
+    options: argparse.Namespace, console: Console, *, throttle: "ThrottleSettings | None" = None
+) -> "Iterator[Operations]":
+    """Yield operations on the configuration that `config_place` names, with its store.
+
+    Raises:
+        UsageError: there is none.
+        ConfigError: it is invalid; all problems with their lines.
+    """
+    from shardhash.db.operations import Operations
+    from shardhash.db.stores import open_store
+
+    with open_store(config_place(options)) as store:
+        config, _ = store.load()
+        for problem in config.warnings:
+            console.warn(str(problem))
+        with Operations(config, store=store, throttle=throttle) as operations:
+            yield operations

@@ -1,11 +1,22 @@
 """The whole command's grammar. A further group of commands is one more module in ``_GROUPS``."""
 
-from shardhash.cli import _config, _demo, _init, _instance, _key, _mapping, _ring, _shard
+from shardhash.cli import (
+    _config,
+    _demo,
+    _init,
+    _instance,
+    _key,
+    _mapping,
+    _op,
+    _plan,
+    _ring,
+    _shard,
+)
 from shardhash.cli._commands import Commands, Parser, add_global_options
 
 __all__ = ["build_parser"]
 
-_GROUPS = (_demo, _init, _instance, _mapping, _shard, _key, _ring, _config)
+_GROUPS = (_demo, _init, _instance, _mapping, _shard, _plan, _op, _key, _ring, _config)
 
 _EPILOG = (
     "A changing command prints its plan and changes nothing until it is given --apply. "

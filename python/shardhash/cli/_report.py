@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from shardhash.cli._console import printable
 from shardhash.cli._table import count, table
-from shardhash.db.plan import KeptRow, Plan, Report, Step
+from shardhash.db.plan import KeptRow, Plan, Report, Step, TablePrune
 
 __all__ = ["kept_lines", "plan_lines", "report_lines"]
 
@@ -13,28 +13,65 @@ _SQL_WIDTH = 140
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:
-    """Yield a plan: its title, the counts of its tables, and how each table is worked through."""
+    """Yield a plan: its title, its steps with what each is about, and where it turns final."""
+    if plan.operation == "prune":
+        yield from _prune_lines(plan)
+        return
+    mapping = f", mapping {plan.mapping}" if plan.mapping else ""
+    yield f"{plan.operation} of shard {plan.shard}{mapping}: {count(len(plan.steps), 'step')}"
+    yield ""
+    for number, step in enumerate(plan.steps, start=1):
+        if number - 1 == plan.point_of_no_return and number > 1:
+            yield "      --- point of no return: before it, op abort takes everything back ---"
+        yield f"  {number:2}. {step.title}{_amount(step)}"
+        yield f"      check: {step.check}"
+
+
+def _amount(step: Step) -> str:
+    if step.rows is None:
+        return ""
+    about = "" if step.rows_are_exact else "about "
+    size = f", {_size_words(step.size_bytes)}" if step.size_bytes else ""
+    return f" ({about}{count(step.rows, 'row')}{size})"
+
+
+def _size_words(size_bytes: int) -> str:
+    size = float(size_bytes)
+    for unit in ("B", "KB", "MB"):
+        if size < 1000:
+            return f"about {size:.0f} {unit}"
+        size /= 1000
+    return f"about {size:.1f} GB"
+
+
+def _prune_lines(plan: Plan) -> Iterator[str]:
     proof = "with proof" if plan.proof else "WITHOUT PROOF"
+    kept = ", into quarantine" if plan.quarantine else ""
     yield (
         f"{plan.operation} of shard {plan.shard}, mapping {plan.mapping}, {proof}: "
-        f"{count(plan.foreign_rows, 'row')} to delete"
+        f"{count(plan.foreign_rows, 'row')} to delete{kept}"
     )
     yield ""
-    yield from table(_HEADINGS, map(_counts, plan.steps))
-    for step in plan.steps:
+    yield from table(_HEADINGS, map(_counts, plan.prunes))
+    for prune in plan.prunes:
         yield ""
-        yield from _step_lines(step, plan.batch_rows)
+        yield from _step_lines(prune, plan.batch_rows)
 
 
 def report_lines(report: Report) -> Iterator[str]:
     """Yield a report: rows by table, the rows that stayed for want of proof, and the time."""
-    rows = [
-        (name, each.before, each.deleted, each.kept, each.no_key, each.after)
-        for name, each in report.rows.items()
-    ]
-    yield from table(("table", "before", "deleted", "kept", "no key", "after"), rows)
-    yield ""
-    yield f"{report.operation} {report.status} in {report.seconds:.1f} s"
+    if report.operation == "prune":
+        rows = [
+            (name, each.before, each.deleted, each.kept, each.no_key, each.after)
+            for name, each in report.rows.items()
+        ]
+        yield from table(("table", "before", "deleted", "kept", "no key", "after"), rows)
+        yield ""
+    elif report.rows:
+        moved = [(name, each.copied, each.deleted) for name, each in report.rows.items()]
+        yield from table(("table", "copied", "deleted"), moved)
+        yield ""
+    yield f"{report.operation} {report.status} in {report.seconds:.1f} s ({report.id})"
     yield from kept_lines(report)
 
 
@@ -50,7 +87,7 @@ def kept_lines(report: Report) -> Iterator[str]:
         yield f"  and {unlisted:,} more"
 
 
-def _counts(step: Step) -> tuple[str | int, ...]:
+def _counts(step: TablePrune) -> tuple[str | int, ...]:
     return (
         step.table,
         step.row_count,
@@ -62,7 +99,7 @@ def _counts(step: Step) -> tuple[str | int, ...]:
     )
 
 
-def _step_lines(step: Step, batch_rows: int) -> Iterator[str]:
+def _step_lines(step: TablePrune, batch_rows: int) -> Iterator[str]:
     owners = ", ".join(f"{shard} {rows:,}" for shard, rows in step.owners.items())
     yield f"{step.table}, key {step.key}"
     yield f"  owners: {owners or 'no row belongs to another shard'}"

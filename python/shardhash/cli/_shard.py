@@ -1,18 +1,19 @@
-"""``shardhash shard``: the shards of the configuration, and operations on them."""
+"""``shardhash shard``: list and verify shards; what changes them is in ``_shard_changes``."""
 
 import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from shardhash.cli._commands import Commands
+from shardhash.cli._configuration import open_operations
 from shardhash.cli._console import Console, Outcome, Status
+from shardhash.cli._shard_changes import register_changes
 from shardhash.cli._table import table
 from shardhash.errors import MismatchError
 
 if TYPE_CHECKING:
     from shardhash.db.config import Config
-    from shardhash.db.operations import Operations
-    from shardhash.db.plan import Plan, Report
+    from shardhash.db.operations import VerifyReport
     from shardhash.db.topology import Mapping
 
 __all__ = ["register"]
@@ -27,38 +28,20 @@ def register(commands: Commands) -> None:
         "list the shards and what each owns",
         details="Reads the configuration only.",
     )
-    prune = shard.command(
-        "prune",
-        _prune,
-        "delete the rows of a shard that belong to other shards",
+    register_changes(shard)
+    verify = shard.command(
+        "verify",
+        _verify,
+        "compare what shards hold with what the map says",
         details=(
-            "Each batch is one transaction, and a row goes only if its owner has an equal row "
-            "then. Rows that stay for want of proof are listed, with exit code 5. Running it again "
-            "goes on where it stopped."
+            "Reads every row's place, compares global tables and looks at the guards; with "
+            "--against, compares two shards row by row by page checksums. Exit code 5 where "
+            "something is not as it should be."
         ),
     )
-    prune.add_argument("name", metavar="NAME", help="the shard")
-    prune.add_argument(
-        "--mapping", metavar="M", help="its mapping, if the shard is in more than one"
-    )
-    prune.add_argument(
-        "--tables",
-        metavar="T,T",
-        type=lambda text: [name.strip() for name in text.split(",")],
-        help="only these tables of the mapping",
-    )
-    prune.add_argument(
-        "--using",
-        choices=("keys", "pages"),
-        help="how foreign rows are found; otherwise the plan chooses and says why",
-    )
-    prune.add_argument(
-        "--no-proof",
-        dest="proof",
-        action="store_false",
-        help="delete on the word of the configuration alone, whether the owner has the row or not",
-    )
-    prune.add_argument("--apply", action="store_true", help="do it, after printing the plan")
+    verify.add_argument("name", metavar="NAME", nargs="?", help="the shard (default: all)")
+    verify.add_argument("--mapping", metavar="M", help="only this mapping")
+    verify.add_argument("--against", metavar="OTHER", help="a shard that must be equal to NAME")
 
 
 def _list(options: argparse.Namespace, console: Console) -> Outcome:
@@ -70,6 +53,7 @@ def _list(options: argparse.Namespace, console: Console) -> Outcome:
             "name": shard.name,
             "instance": shard.instance,
             "database": shard.database,
+            "detached": shard.detached,
             "mappings": {
                 mapping.name: _owned(mapping, shard.name)
                 for mapping in config.mappings.values()
@@ -87,7 +71,8 @@ def _shard_lines(config: "Config") -> Iterator[str]:
         mappings = [each for each in config.mappings.values() if shard.name in each.shards]
         owned = [f"{each.name}: {_owned_words(each, shard.name)}" for each in mappings]
         place = (shard.name, shard.instance, shard.database)
-        rows += [(*place, words) for words in owned or ["in no mapping"]]
+        nothing = "detached: no key is routed to it" if shard.detached else "in no mapping"
+        rows += [(*place, words) for words in owned or [nothing]]
     yield from table(("shard", "instance", "database", "owns"), rows)
 
 
@@ -109,59 +94,34 @@ def _owned_words(mapping: "Mapping", shard: str) -> str:
     return f"{part:,} of {whole:,} {unit}" if unit != "weight" else f"weight {part:g} of {whole:g}"
 
 
-def _prune(options: argparse.Namespace, console: Console) -> Outcome:
-    from shardhash.cli._configuration import load_config
-    from shardhash.db.operations import Operations
+def _verify(options: argparse.Namespace, console: Console) -> Outcome:
+    from shardhash.cli._verify import verify_lines
 
-    with Operations(load_config(options, console)) as operations:
-        plan = operations.plan_prune(
+    with open_operations(options, console) as operations, console.progress() as progress:
+        report = operations.verify(
             options.name,
             mapping=options.mapping,
-            tables=options.tables,
-            using=options.using,
-            proof=options.proof,
+            against=options.against,
+            progress=progress,
         )
-        return _apply(operations, plan, console) if options.apply else _planned(plan)
-
-
-def _planned(plan: "Plan") -> Outcome:
-    from shardhash.cli._report import plan_lines
-
-    def lines() -> Iterator[str]:
-        yield from plan_lines(plan)
-        yield ""
-        yield "Nothing was changed: add --apply to do it."
-
     return Outcome(
-        status=Status.PLAN, data={"plan": plan.to_json()}, lines=lines(), warnings=plan.warnings
+        status=Status.OK if report.is_clean else Status.MISMATCH,
+        data={"verify": report.to_json()},
+        lines=verify_lines(report),
+        error=None if report.is_clean else _mismatch(report),
     )
 
 
-def _apply(operations: "Operations", plan: "Plan", console: Console) -> Outcome:
-    from shardhash.cli._report import plan_lines, report_lines
-
-    console.say(*plan_lines(plan), "", *(f"warning: {text}" for text in plan.warnings))
-    if plan.foreign_rows:
-        console.confirm(
-            plan.shard, f"{plan.foreign_rows:,} rows of {plan.shard} will be deleted for good."
-        )
-    with console.progress() as progress:
-        report = operations.apply(plan, progress=progress)
-    return Outcome(
-        status=Status.MISMATCH if report.kept else Status.OK,
-        data={"plan": plan.to_json(), "report": report.to_json()},
-        lines=report_lines(report),
-        warnings=(*(plan.warnings if console.as_json else ()), *report.warnings),
-        error=_kept_error(plan, report) if report.kept else None,
-    )
-
-
-def _kept_error(plan: "Plan", report: "Report") -> MismatchError:
+def _mismatch(report: "VerifyReport") -> MismatchError:
+    found = []
+    if report.misplaced:
+        found.append(f"{report.misplaced:,} rows are where they should not be")
+    if report.mismatches:
+        found.append(f"{len(report.mismatches)} pages differ")
+    if report.problems:
+        found.append("guards or slots are not as they should be")
     return MismatchError(
-        f"{report.kept:,} rows on {plan.shard} belong to other shards, which have no equal row: "
-        "they were kept",
-        next_step=(
-            "if the configuration is an old one, prune with the present one; else copy these rows "
-            "to their owners, and prune again"
-        ),
+        f"{', and '.join(found)}; nothing was changed",
+        next_step="shardhash op list shows operations that have not ended; shardhash shard prune "
+        "removes rows that their owners have",
     )

@@ -8,7 +8,7 @@ from shardhash.cli._table import count, table
 if TYPE_CHECKING:
     from shardhash.db.topology import Instance, Mapping
 
-__all__ = ["address_words", "mapping_data", "mapping_table"]
+__all__ = ["address_words", "mapping_data", "mapping_table", "name_and_column"]
 
 
 def address_words(instance: "Instance") -> str:
@@ -52,3 +52,9 @@ def _rule(mapping: "Mapping") -> str:
     if isinstance(rule, RangeRule):
         return count(len(rule.shards), "range")
     return f"ring of {count(len(rule.nodes), 'node')}"
+
+
+def name_and_column(text: str) -> tuple[str, str | None]:
+    """Return both parts of ``NAME:OTHER``; None for the second where there is no colon."""
+    name, colon, other = text.partition(":")
+    return name.strip(), other.strip() if colon else None

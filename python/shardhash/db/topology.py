@@ -15,6 +15,7 @@ from shardhash.errors import UsageError
 from shardhash.slots import SlotSet
 
 __all__ = [
+    "MAX_ORDINAL",
     "AppUser",
     "Backend",
     "Endpoint",
@@ -33,6 +34,9 @@ __all__ = [
     "TlsMode",
     "Variable",
 ]
+
+MAX_ORDINAL = 2**23 - 2
+"""The highest number of a shard: its ids begin at ``ordinal * 2**40 + 1`` and fit into BIGINT."""
 
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^{}]*))?\}")
 
@@ -170,12 +174,18 @@ class Instance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
-    """A database on an instance that holds part of the rows; ``read`` are its read endpoints."""
+    """A database on an instance that holds part of the rows; ``read`` are its read endpoints.
+
+    ``ordinal`` numbers the band that new ids of the shard are from; None: none was given to it. A
+    ``detached`` shard is a copy that no key is routed to.
+    """
 
     name: str
     instance: str
     database: str
     read: tuple[Endpoint, ...] = ()
+    ordinal: int | None = None
+    detached: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,8 +39,9 @@ class Config:
     """An app's instances, shards and mappings, checked against each other.
 
     ``version`` is the store's opaque version, empty for text that no store holds. ``warnings``
-    are what is allowed but unwise. Values are equal when they say the same, wherever they are
-    from.
+    are what is allowed but unwise. ``last_ordinal`` is the highest ordinal that a shard ever had;
+    ``takeovers`` counts how often an unfinished operation was taken over. Values are equal when
+    they say the same, wherever they are from.
     """
 
     app: str = ""
@@ -50,6 +51,8 @@ class Config:
     mappings: MappingABC[str, Mapping] = field(default_factory=dict)
     app_user: AppUser | None = None
     store: SharedStore | None = None
+    last_ordinal: int = 0
+    takeovers: int = field(default=0, compare=False)
     version: str = field(default="", compare=False)
     source: str = field(default="<text>", compare=False)
     text: str = field(default="", compare=False, repr=False)
@@ -182,6 +185,8 @@ def _read(document: Document, *, base_dir: str | None, origin: Origin) -> Config
         mappings=MappingReader(document, set(parts["shards"])).mappings(parts["mappings"]),
         app_user=servers.app_user(model.setup),
         store=servers.store(model.store),
+        last_ordinal=model.last_ordinal,
+        takeovers=model.takeovers,
         passwords=tuple(passwords.placed),
     )
 

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from shardhash.db.config._problems import Document, did_you_mean, found
 from shardhash.db.config._yaml import Path
-from shardhash.db.topology import KeyType, TlsMode
+from shardhash.db.topology import MAX_ORDINAL, KeyType, TlsMode
 
 __all__ = [
     "AppUserModel",
@@ -123,6 +123,8 @@ class FileModel(Part):
     shards: object = None
     mappings: object = None
     store: object = None
+    last_ordinal: Annotated[int, Field(ge=0)] = 0
+    takeovers: Annotated[int, Field(ge=0)] = 0
 
 
 class StoreModel(Part):
@@ -190,6 +192,8 @@ class ShardModel(Part):
     instance: str = Field(description="write instance: NAME, one of instances")
     database: DatabaseName = Field(description="write database: NAME")
     read: object = None
+    ordinal: Annotated[int, Field(ge=0, le=MAX_ORDINAL)] | None = None
+    detached: bool = False
 
 
 class MappingModel(Part):

@@ -205,7 +205,14 @@ class ServerReader:
             message = f"no such instance{did_you_mean(model.instance, known)}; {_there_are(known)}"
             self._document.problem((*path, "instance"), message)
         read = self._read_endpoints(model.read, instances.get(model.instance), (*path, "read"))
-        return Shard(name=name, instance=model.instance, database=model.database, read=read)
+        return Shard(
+            name=name,
+            instance=model.instance,
+            database=model.database,
+            read=read,
+            ordinal=model.ordinal,
+            detached=model.detached,
+        )
 
     def _read_endpoints(
         self, value: object, instance: Instance | None, path: Path

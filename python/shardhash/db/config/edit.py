@@ -22,6 +22,9 @@ __all__ = [
     "add_instance",
     "add_mapping",
     "add_shard",
+    "attach_shard",
+    "count_takeover",
+    "number_shard",
     "remove_instance",
     "remove_mapping",
     "remove_shard",
@@ -103,6 +106,34 @@ def remove_mapping(text: str, name: str) -> str:
     shards = list(moving) if isinstance(moving, dict) else []
     _refuse_if_used("mapping", name, [f"an operation that moves rows of {s}" for s in shards])
     return _remove(text, "mappings", name)
+
+
+def number_shard(text: str, shard: str, ordinal: int) -> str:
+    """Return `text` in which a shard has an ordinal, which no other shard had or will get."""
+    part = _section(_data(text), "shards").get(shard)
+    if not isinstance(part, dict):
+        raise UsageError(f"unknown shard {shard!r}")
+    text = _set(text, ("shards", shard), part, "ordinal", ordinal)
+    return _set(text, (), _data(text), "last_ordinal", ordinal)
+
+
+def attach_shard(text: str, shard: str) -> str:
+    """Return `text` in which a shard is not detached any more."""
+    part = _section(_data(text), "shards").get(shard)
+    if not isinstance(part, dict) or "detached" not in part:
+        return text
+    path = ("shards", shard)
+    return _edited(text, path, _removal("detached"), lambda data: data.pop("detached"))
+
+
+def count_takeover(text: str) -> str:
+    """Return `text` that says one more takeover of an unfinished operation.
+
+    That makes it another version, which nobody can save over who read the one before.
+    """
+    data = _data(text)
+    found = data.get("takeovers")
+    return _set(text, (), data, "takeovers", (found if isinstance(found, int) else 0) + 1)
 
 
 def set_slot_owners(text: str, mapping: str, owners: Mapping[str, SlotSet | str]) -> str:
@@ -207,6 +238,14 @@ def _update(text: str, path: _Keys, new: Mapping[str, Data]) -> str:
         if key not in new:
             text = _edited(text, path, _removal(key), lambda part, key=key: part.pop(key))  # type: ignore[misc]
     return text
+
+
+def _set(text: str, path: _Keys, part: Mapping[str, Data], key: str, value: Data) -> str:
+    """Return `text` with one entry of the mapping at `path`, which is `part`, added or changed."""
+    if part.get(key) == value:
+        return text
+    change = _replacement(key, value) if key in part else _insertion(key, value)
+    return _edited(text, path, change, _setter(key, value))
 
 
 def _setter(key: str, value: Data) -> Callable[[dict[str, Data]], object]:

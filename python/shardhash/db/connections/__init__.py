@@ -157,6 +157,30 @@ class ConnectionManager:
             statement = sql.create_database(self._config.shard(shard).database)
             connection.exec_driver_sql(statement.sql)
 
+    def has_database(self, shard: str) -> bool:
+        """Tell whether the shard's database is there."""
+        instance = self._config.instance(self._config.shard(shard).instance)
+        place = self._place(instance, shard)
+        pool = self._pool(instance)
+        if isinstance(pool, FilePool):
+            return pool.has(place)
+        with pool.connection(self._place(instance)) as connection:
+            found = sql.find_database(self._config.shard(shard).database)
+            row = connection.exec_driver_sql(found.sql, found.parameters).first()
+        return row is not None
+
+    def drop_database(self, shard: str) -> None:
+        """Drop the shard's database with all that is in it; one that is gone stays gone."""
+        instance = self._config.instance(self._config.shard(shard).instance)
+        place = self._place(instance, shard)
+        pool = self._pool(instance)
+        if isinstance(pool, FilePool):
+            pool.remove(place)
+            return
+        with pool.connection(self._place(instance)) as connection:
+            statement = sql.drop_database(self._config.shard(shard).database)
+            connection.exec_driver_sql(statement.sql)
+
     def run_batch(self, shard: str, work: "Callable[[Connection], T]", *, idempotent: bool) -> T:
         """Run `work` in one transaction on the shard's primary, commit, and return its result.
 

@@ -209,6 +209,17 @@ class FilePool:
         connector = SQLiteConnector(self._path(place), place, self._session, create=True)
         connector.connect().close()
 
+    def has(self, place: Place) -> bool:
+        """Tell whether the place's file is there."""
+        return self._path(place).exists()
+
+    def remove(self, place: Place) -> None:
+        """Remove the place's file, and what SQLite keeps beside it."""
+        path = self._path(place)
+        path.unlink(missing_ok=True)
+        for suffix in ("-journal", "-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+
     def close(self) -> None:
         """Do nothing: no connection outlives its block."""
 

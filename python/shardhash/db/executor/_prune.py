@@ -8,16 +8,16 @@ first and fail.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from shardhash.db import sql
-from shardhash.db.connections import ConnectionManager
+from shardhash.db.executor._ports import RowWork
 from shardhash.db.inspect import KeyReader
-from shardhash.db.plan import KeptRow, Mechanism, Step
+from shardhash.db.plan import KeptRow, Mechanism, TablePrune
 from shardhash.db.schema import Table
 from shardhash.db.topology import Backend
 from shardhash.errors import DatabaseError
@@ -57,16 +57,16 @@ class PruneRun:
     ``table`` is as inspected just now; ``keys`` says who owns a row.
     """
 
-    connections: ConnectionManager
+    work: RowWork
     shard: str
-    step: Step
+    step: TablePrune
     table: Table
     keys: KeyReader
     proof: bool
     batch_rows: int
 
-    def run(self, on_batch: Callable[[PruneTally], None]) -> PruneTally:
-        """Delete the foreign rows and return the tally; ``on_batch`` is called after each batch.
+    def run(self) -> PruneTally:
+        """Delete the foreign rows and return the tally.
 
         Raises:
             DatabaseError: a batch failed and was rolled back; those before it are whole.
@@ -74,7 +74,7 @@ class PruneRun:
         tally = PruneTally()
         for outcome in self._outcomes():
             tally.add(outcome)
-            on_batch(tally)
+            self.work.on_rows(outcome.deleted + outcome.kept)
         return tally
 
     def _outcomes(self) -> Iterator[PruneTally]:
@@ -113,7 +113,7 @@ class PruneRun:
         slot, foreign = self.keys.foreign_slots(self.shard)
         after: PrimaryKey | None = None
         while True:
-            with self.connections.write(self.shard) as connection:
+            with self.work.read(self.shard) as connection:
                 ends = _fetch(connection, sql.next_page(self.table, after, _PAGE_ROWS))
                 until = ends[0] if ends else None
                 page = sql.page_rows(self.table, slot, foreign, after, until)
@@ -124,7 +124,7 @@ class PruneRun:
             after = until
 
     def _by_keys(self) -> Iterator[list[PrimaryKey]]:
-        with self.connections.write(self.shard) as connection:
+        with self.work.read(self.shard) as connection:
             foreign = self.keys.foreign_keys(connection, self.shard)
         for start in range(0, len(foreign), _KEYS_A_QUERY):
             yield from self._rows_of(foreign[start : start + _KEYS_A_QUERY])
@@ -135,7 +135,7 @@ class PruneRun:
             statement = sql.key_rows(
                 self.table, self.keys.column, self.keys.type, keys, after, self.batch_rows
             )
-            with self.connections.write(self.shard) as connection:
+            with self.work.read(self.shard) as connection:
                 rows = _fetch(connection, statement)
             yield rows
             if len(rows) < self.batch_rows:
@@ -146,11 +146,11 @@ class PruneRun:
         """Run one batch; its owners' locks outlive its commit."""
         with ExitStack() as owners:
 
-            def work(connection: "Connection") -> PruneTally:
+            def attempt(connection: "Connection") -> PruneTally:
                 owners.close()  # of an attempt that failed
                 return self._prove_and_delete(connection, owners, primary_keys)
 
-            return self.connections.run_batch(self.shard, work, idempotent=True)
+            return self.work.batch(self.shard, attempt)
 
     def _prove_and_delete(
         self, connection: "Connection", owners: ExitStack, primary_keys: list[PrimaryKey]
@@ -191,7 +191,7 @@ class PruneRun:
         """
         if not self.proof:
             return list(rows)
-        connection = owners.enter_context(self.connections.write(owner))
+        connection = owners.enter_context(self.work.read(owner))
         _lock_file(connection, self.table)
         digest = sql.row_digest_expression(self.table)
         statement = sql.read_rows(self.table, list(rows), [digest], lock="shared")

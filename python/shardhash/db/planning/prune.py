@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from shardhash.db import sql
-from shardhash.db.plan import Mechanism, Plan, Step
+from shardhash.db.plan import Mechanism, Plan, TablePrune
 from shardhash.db.schema import Table, differences
 from shardhash.db.topology import Backend, KeyType, Mapping, SlotRule, TableRule
 from shardhash.errors import PreflightError
@@ -52,6 +52,8 @@ def plan_prune(
     config_version: str,
     using: Mechanism | None = None,
     proof: bool = True,
+    quarantine: bool = False,
+    identities: MappingABC[str, str] | None = None,
 ) -> Plan:
     """Return the plan that removes from a shard the rows that the mapping gives to others.
 
@@ -64,7 +66,7 @@ def plan_prune(
     for each in ordered:
         check_table(each.table)
         _check_twins(each, shard)
-    steps = tuple(_step(each, mapping, using, proof=proof) for each in ordered)
+    prunes = [_prune(each, mapping, using, proof=proof) for each in ordered]
     return Plan(
         operation="prune",
         shard=shard,
@@ -72,7 +74,12 @@ def plan_prune(
         config_version=config_version,
         proof=proof,
         batch_rows=_BATCH_ROWS,
-        steps=steps,
+        quarantine=quarantine,
+        steps=tuple(prune.as_step(shard) for prune in prunes),
+        shards=(shard,),
+        identities=dict(sorted((identities or {}).items())),
+        fingerprints={f"{shard}.{each.table.name}": each.table.fingerprint for each in ordered},
+        point_of_no_return=0,
         warnings=tuple(_warnings(shard, ordered, proof=proof)),
     )
 
@@ -155,9 +162,11 @@ def _blockers(facts: TableFacts, waiting: MappingABC[str, TableFacts]) -> set[st
     return (names & waiting.keys()) - {facts.table.name}
 
 
-def _step(facts: TableFacts, mapping: Mapping, using: Mechanism | None, *, proof: bool) -> Step:
+def _prune(
+    facts: TableFacts, mapping: Mapping, using: Mechanism | None, *, proof: bool
+) -> TablePrune:
     mechanism, reason = _mechanism(facts, mapping, using)
-    return Step(
+    return TablePrune(
         table=facts.table.name,
         key=facts.rule.key,
         mechanism=mechanism,

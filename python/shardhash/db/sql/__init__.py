@@ -104,6 +104,7 @@ from shardhash.db.sql._partials import (
     type_probe,
     weight,
 )
+from shardhash.db.sql._placement import count_by_slot, count_null_keys
 from shardhash.db.sql._quarantine import (
     clear_quarantine,
     create_quarantine,
@@ -133,6 +134,8 @@ from shardhash.db.sql._schema import (
     create_trial_trigger,
     drop_database,
     drop_table,
+    find_database,
+    set_next_id,
 )
 from shardhash.db.sql._session import (
     begin_snapshot,
@@ -160,8 +163,10 @@ __all__ = [
     "clear_quarantine",
     "control_schema",
     "control_table",
+    "count_by_slot",
     "count_folded",
     "count_key_rows",
+    "count_null_keys",
     "count_page",
     "count_rows",
     "create_control_table",
@@ -187,6 +192,7 @@ __all__ = [
     "enter_quarantine",
     "filtered_page_end",
     "find_control_tables",
+    "find_database",
     "find_guards",
     "group_keys",
     "guard_name",
@@ -245,6 +251,7 @@ __all__ = [
     "row_digest_expression",
     "save_checkpoint",
     "set_lock_waits",
+    "set_next_id",
     "set_pass_token",
     "set_session",
     "set_sql_mode",

@@ -9,6 +9,8 @@ __all__ = [
     "create_trial_trigger",
     "drop_database",
     "drop_table",
+    "find_database",
+    "set_next_id",
 ]
 
 
@@ -37,3 +39,30 @@ def create_trial_trigger(database: str, name: str) -> Statement:
 def drop_table(database: str, name: str) -> Statement:
     """Drop a MySQL table with its triggers; nothing happens if there is none."""
     return Statement(f"DROP TABLE IF EXISTS {table_path(database, name)}")
+
+
+def find_database(name: str) -> Statement:
+    """Return a SELECT of the database's name where a MySQL server has one of that name."""
+    return Statement(
+        "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = %s", (name,)
+    )
+
+
+def set_next_id(table: str, first: int, backend: Backend) -> list[Statement]:
+    """Return what makes the next id that the server gives out at least ``first``.
+
+    Ids that are there already stay, and a counter that is higher stays too.
+    Source: https://sqlite.org/autoinc.html; MariaDB manual, AUTO_INCREMENT.
+    """
+    if backend is Backend.MYSQL:
+        return [Statement(f"ALTER TABLE {quote(table, backend)} AUTO_INCREMENT = {int(first)}")]
+    return [
+        Statement(
+            "INSERT INTO sqlite_sequence (name, seq) SELECT ?, 0 WHERE NOT EXISTS "
+            "(SELECT 1 FROM sqlite_sequence WHERE name = ?)",
+            (table, table),
+        ),
+        Statement(
+            "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?", (first - 1, table)
+        ),
+    ]

@@ -8,7 +8,14 @@ import os
 
 from shardhash.db.stores._file import FileStore
 from shardhash.db.stores._mongo import MongoStore
-from shardhash.db.stores._types import ConfigStore, JournalEntry, Lease, SavedVersion, text_diff
+from shardhash.db.stores._types import (
+    ConfigStore,
+    JournalEntry,
+    Lease,
+    SavedVersion,
+    default_author,
+    text_diff,
+)
 from shardhash.errors import UsageError
 
 __all__ = [
@@ -18,6 +25,7 @@ __all__ = [
     "Lease",
     "MongoStore",
     "SavedVersion",
+    "default_author",
     "open_store",
     "text_diff",
 ]

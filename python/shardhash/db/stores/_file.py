@@ -118,9 +118,9 @@ class FileStore:
         present = SavedVersion(_digest(data), changed_at, known[0].author if known else "", text)
         return (present, *saved)[:limit]
 
-    def acquire_lease(self, name: str, *, holder: str, ttl_s: float) -> Lease:
-        """Take the lease of `name`, with a token above all earlier ones."""
-        return self._state.acquire_lease(name, holder, ttl_s)
+    def acquire_lease(self, name: str, *, holder: str, ttl_s: float, above: int = 0) -> Lease:
+        """Take the lease of `name`, with a token above all earlier ones and above `above`."""
+        return self._state.acquire_lease(name, holder, ttl_s, above)
 
     def renew_lease(self, lease: Lease, *, ttl_s: float) -> Lease:
         """Extend a lease that nobody took since."""

@@ -149,8 +149,8 @@ class MongoStore:
                     versions.append(_saved(found, number))
         return tuple(versions[:limit])
 
-    def acquire_lease(self, name: str, *, holder: str, ttl_s: float) -> Lease:
-        """Take the lease of `name`, with a token above all earlier ones."""
+    def acquire_lease(self, name: str, *, holder: str, ttl_s: float, above: int = 0) -> Lease:
+        """Take the lease of `name`, with a token above all earlier ones and above `above`."""
         now = self.now()
         key = {"_id": f"{self._named_app()}/{name}"}
         with self._asking("leases") as leases:
@@ -161,10 +161,10 @@ class MongoStore:
             if found["holder"] is not None and _time(found["expires_ms"]) > now:
                 left = _time(found["expires_ms"]) - now
                 raise lease_held(name, found["holder"], left.total_seconds())
-            token = int(found["token"]) + 1
+            token = max(above, int(found["token"])) + 1
             lease = Lease(name, holder, token, now + timedelta(seconds=ttl_s))
             taken = leases.find_one_and_update(
-                {**key, "token": token - 1, "holder": found["holder"]},
+                {**key, "token": found["token"], "holder": found["holder"]},
                 {
                     "$set": {
                         "token": token,

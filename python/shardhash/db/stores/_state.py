@@ -82,7 +82,7 @@ class StateFile:
         with self._reading() as connection:
             return _time(_now(connection))
 
-    def acquire_lease(self, name: str, holder: str, ttl_s: float) -> Lease:
+    def acquire_lease(self, name: str, holder: str, ttl_s: float, above: int) -> Lease:
         """Take a free or ended lease."""
         with self._writing() as connection:
             now = _now(connection)
@@ -91,7 +91,7 @@ class StateFile:
             ).fetchone()
             if row is not None and row[0] is not None and row[2] > now:
                 raise lease_held(name, row[0], row[2] - now)
-            token = 1 if row is None else row[1] + 1
+            token = max(above, 0 if row is None else row[1]) + 1
             connection.execute(
                 "INSERT OR REPLACE INTO leases (name, holder, token, expires_at) "
                 "VALUES (?, ?, ?, ?)",

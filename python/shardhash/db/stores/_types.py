@@ -107,8 +107,8 @@ class ConfigStore(Protocol):
     def history(self, *, limit: int = 20) -> tuple[SavedVersion, ...]:
         """Return the last versions, the newest first."""
 
-    def acquire_lease(self, name: str, *, holder: str, ttl_s: float) -> Lease:
-        """Take the lease of `name`, with a token above all earlier ones.
+    def acquire_lease(self, name: str, *, holder: str, ttl_s: float, above: int = 0) -> Lease:
+        """Take the lease of `name`, with a token above all earlier ones and above `above`.
 
         Raises:
             LeaseHeldError: it is taken, and not ended by the store's clock.

@@ -1,0 +1,116 @@
+"""``shardhash op``: the operations that the configuration's store knows."""
+
+import argparse
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from shardhash.cli._applying import add_throttle_options, run_operation, throttle_of
+from shardhash.cli._commands import Commands
+from shardhash.cli._configuration import open_operations
+from shardhash.cli._console import Console, Outcome
+from shardhash.cli._operation import operation_data, operation_lines, operation_row
+from shardhash.cli._table import table
+
+if TYPE_CHECKING:
+    from shardhash.db.journal import OperationState
+
+__all__ = ["register"]
+
+_HEADINGS = ("operation", "shard", "state", "step", "since", "what to type")
+
+
+def register(commands: Commands) -> None:
+    """Add the group's commands."""
+    group = commands.group("op", "look at operations, and resume, pause, abort or undo them")
+    listing = group.command("list", _list, "list the operations and where each is")
+    listing.add_argument("--all", action="store_true", help="those that have ended, too")
+    for name, run, summary, details in (
+        ("show", _show, "show an operation step by step, and what to type next", ""),
+        ("watch", _watch, "follow an operation of another process until it ends", ""),
+        ("pause", _pause, "ask a running operation to stop at its next batch", ""),
+        ("resume", _resume, "go on with an operation that has stopped", ""),
+        (
+            "abort",
+            _abort,
+            "take an operation back: rows and map are as before it",
+            "Before its flip only.",
+        ),
+        (
+            "undo",
+            _undo,
+            "turn a move around between flip and prune, or restore a quarantined prune",
+            "",
+        ),
+    ):
+        command = group.command(name, run, summary, details=details)
+        command.add_argument("operation", metavar="OP", help="its name, from `op list`")
+        if run in (_resume, _abort, _undo):
+            add_throttle_options(command)
+
+
+def _list(options: argparse.Namespace, console: Console) -> Outcome:
+    with open_operations(options, console) as operations:
+        states = [each for each in operations.list() if options.all or not each.is_ended]
+    data = {"operations": [operation_data(each) for each in states]}
+    return Outcome(data=data, lines=_list_lines(states))
+
+
+def _list_lines(states: "list[OperationState]") -> Iterator[str]:
+    if not states:
+        yield "No operation is unfinished."
+        return
+    yield from table(_HEADINGS, map(operation_row, states))
+
+
+def _show(options: argparse.Namespace, console: Console) -> Outcome:
+    with open_operations(options, console) as operations:
+        state = operations.get(options.operation)
+    return Outcome(data={"operation": operation_data(state)}, lines=operation_lines(state))
+
+
+def _watch(options: argparse.Namespace, console: Console) -> Outcome:
+    from time import sleep
+
+    with open_operations(options, console) as operations:
+        state = operations.get(options.operation)
+        seen = None
+        while not state.is_ended and not state.message:
+            if state.position != seen:
+                seen = state.position
+                step = state.plan.steps[seen] if seen < len(state.plan.steps) else None
+                where = step.title if step else "ending"
+                console.say(f"[{seen + 1}/{len(state.plan.steps)}] {where}")
+            sleep(1.0)
+            state = operations.get(options.operation)
+    return Outcome(data={"operation": operation_data(state)}, lines=operation_lines(state))
+
+
+def _pause(options: argparse.Namespace, console: Console) -> Outcome:
+    with open_operations(options, console) as operations:
+        operations.pause(options.operation)
+    line = (
+        f"{options.operation} will stop at its next batch; shardhash op resume "
+        f"{options.operation} goes on"
+    )
+    return Outcome(data={"operation": options.operation}, lines=[line])
+
+
+def _resume(options: argparse.Namespace, console: Console) -> Outcome:
+    with open_operations(options, console, throttle=throttle_of(options)) as operations:
+        return run_operation(
+            console, lambda listen: operations.resume(options.operation, progress=listen)
+        )
+
+
+def _abort(options: argparse.Namespace, console: Console) -> Outcome:
+    with open_operations(options, console, throttle=throttle_of(options)) as operations:
+        return run_operation(
+            console, lambda listen: operations.abort(options.operation, progress=listen)
+        )
+
+
+def _undo(options: argparse.Namespace, console: Console) -> Outcome:
+    with open_operations(options, console, throttle=throttle_of(options)) as operations:
+        return run_operation(
+            console, lambda listen: operations.undo(options.operation, progress=listen)
+        )

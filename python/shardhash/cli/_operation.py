@@ -1,0 +1,112 @@
+"""An operation of the journal as text: where it is, why it stopped, and what to type next."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from shardhash.cli._console import printable
+from shardhash.db.journal import OperationState, Phase
+from shardhash.db.plan import StepKind
+
+if TYPE_CHECKING:
+    from shardhash.db.plan import Step
+
+__all__ = ["operation_data", "operation_lines", "operation_row"]
+
+_MARKS = {"done": "x", "begun": ">", "undone": "-", "": " "}
+
+
+def operation_row(state: OperationState) -> tuple[str, ...]:
+    """Return a line of the list."""
+    steps = len(state.plan.steps)
+    where = f"{min(state.position + 1, steps)} of {steps}"
+    since = f"{state.changed_at:%Y-%m-%d %H:%M:%S} UTC"
+    return (state.id, state.plan.shard, _state_words(state), where, since, _next_words(state))
+
+
+def operation_lines(state: OperationState) -> Iterator[str]:
+    """Yield an operation: its steps with what became of each, and what to do."""
+    yield f"{state.id}: {state.plan.operation} of {state.plan.shard}, {_state_words(state)}"
+    yield f"  begun {state.started_at:%Y-%m-%d %H:%M:%S} UTC by {printable(state.holder)}"
+    yield ""
+    point = state.plan.point_of_no_return
+    for position, step in enumerate(state.plan.steps):
+        if position == point and position:
+            yield "      --- point of no return ---"
+        yield f"  [{_MARKS[_what_became(state, position)]}] {position + 1:2}. {_step_words(step)}"
+    yield ""
+    yield from _consequences(state)
+    if state.message:
+        yield f"It stopped: {printable(state.message)}"
+    yield f"Next: {_next_words(state)}"
+
+
+def operation_data(state: OperationState) -> Mapping[str, Any]:
+    """Return an operation as JSON values."""
+    return {
+        "id": state.id,
+        "operation": state.plan.operation,
+        "shard": state.plan.shard,
+        "mapping": state.plan.mapping,
+        "state": state.phase.value,
+        "is_ended": state.is_ended,
+        "steps": [
+            {
+                "number": position + 1,
+                "kind": step.kind,
+                "shard": step.shard,
+                "table": step.table,
+                "title": step.title,
+                "state": _what_became(state, position) or "waiting",
+            }
+            for position, step in enumerate(state.plan.steps)
+        ],
+        "position": state.position,
+        "holder": state.holder,
+        "started_at": state.started_at.isoformat(),
+        "changed_at": state.changed_at.isoformat(),
+        "message": state.message,
+        "next": _next_words(state),
+        "report": state.report,
+    }
+
+
+def _what_became(state: OperationState, position: int) -> str:
+    if position in state.undone:
+        return "undone"
+    if position in state.done:
+        return "done"
+    return "begun" if position in state.begun else ""
+
+
+def _step_words(step: "Step") -> str:
+    rows = f" ({step.rows:,} rows)" if step.rows else ""
+    return f"{step.title}{rows}"
+
+
+def _state_words(state: OperationState) -> str:
+    if state.phase is Phase.UNFINISHED:
+        return "stopped" if state.message else "running, or killed"
+    return state.phase.value
+
+
+def _next_words(state: OperationState) -> str:
+    if state.is_ended:
+        return "nothing"
+    if state.phase is Phase.ABORTING or state.is_past_return:
+        return f"shardhash op resume {state.id}"
+    return f"shardhash op resume {state.id} (or abort)"
+
+
+def _consequences(state: OperationState) -> Iterator[str]:
+    """Say what the application feels while the operation stands where it does."""
+    if state.is_ended:
+        return
+    kinds = {state.plan.steps[position].kind: position for position in state.begun}
+    if StepKind.FENCE not in kinds:
+        return
+    if any(state.plan.steps[position].kind is StepKind.OPEN for position in state.done):
+        yield "All slots take writes; the old rows wait to be pruned."
+    elif StepKind.FLIP in kinds:
+        yield "The moving slots can be read and not written until this operation goes on."
+    elif kinds[StepKind.FENCE] not in state.undone:
+        yield "The moving slots can be read and not written."

@@ -1,0 +1,223 @@
+"""The steps that change the configuration: each is one compare-and-set save.
+
+The text of the present configuration decides, not that of the plan: others may have changed other
+parts of it since.
+"""
+
+from datetime import timedelta
+
+from shardhash.db.config import Config
+from shardhash.db.config.edit import (
+    add_mapping,
+    add_shard,
+    attach_shard,
+    number_shard,
+    remove_mapping,
+    remove_shard,
+    set_slot_owners,
+    set_unowned,
+)
+from shardhash.db.executor._runner import Result, Runner, slots_of
+from shardhash.db.executor._work import Work
+from shardhash.db.plan import Step
+from shardhash.db.topology import SlotRule
+from shardhash.errors import MismatchError, PreflightError
+from shardhash.slots import SlotMap, SlotSet
+
+__all__ = [
+    "DEREGISTER",
+    "FLIP",
+    "HOLD",
+    "PUBLISH",
+    "REGISTER",
+    "UNPUBLISH",
+    "number_in_config",
+]
+
+_HOLD_FACTOR = 2
+
+
+def _slot_map(config: Config, mapping: str) -> SlotMap:
+    """Return the slot map of a mapping.
+
+    Raises:
+        PreflightError: its rule has no slots.
+    """
+    placement = config.router(mapping).placement
+    if not isinstance(placement, SlotMap):
+        raise PreflightError(
+            f"mapping {mapping} has no slots that could move",
+            next_step="move rows of slot mappings only",
+        )
+    return placement
+
+
+def _owner_texts(slots: SlotMap) -> dict[str, SlotSet | str]:
+    return {shard: slots.slots_of(shard) for shard in slots.shards}
+
+
+def _unowned(config: Config, mapping: str, **changes: SlotSet) -> dict[str, SlotSet | str]:
+    return {**config.mapping(mapping).unowned, **changes}
+
+
+def _with_unowned(config: Config, mapping: str, shard: str, slots: SlotSet) -> str:
+    """Return the text that says that a shard holds rows of slots that it does not own."""
+    present = config.mapping(mapping).unowned.get(shard, SlotSet())
+    if present == slots:
+        return config.text
+    return set_unowned(config.text, mapping, _unowned(config, mapping, **{shard: slots}))
+
+
+def _present(config: Config, mapping: str, shard: str) -> SlotSet:
+    return config.mapping(mapping).unowned.get(shard, SlotSet())
+
+
+def _publish(work: Work, step: Step) -> Result:
+    """Tell all readers that the target may hold rows, and wait until all have heard it."""
+    mapping, slots = step.arguments["mapping"], slots_of(step)
+    config = work.change_config(
+        lambda config: _with_unowned(
+            config, mapping, step.shard, _present(config, mapping, step.shard) | slots
+        )
+    )
+    heard = work.needed_store.now() + timedelta(seconds=config.map_max_age_s)
+    work.wait_until(heard, "until every process has the new map")
+    return {}
+
+
+def _unpublish(work: Work, step: Step) -> Result:
+    mapping, slots = step.arguments["mapping"], slots_of(step)
+    work.change_config(
+        lambda config: _with_unowned(
+            config, mapping, step.shard, _present(config, mapping, step.shard) - slots
+        )
+    )
+    return {}
+
+
+def _take_back_publication(work: Work, step: Step) -> None:
+    _unpublish(work, step)
+
+
+def _flip(work: Work, step: Step) -> Result:
+    """Give the slots to the target: the only moment at which their owner changes."""
+    mapping, slots = step.arguments["mapping"], slots_of(step)
+    source, target = step.arguments["source"], step.arguments["target"]
+
+    def flipped(config: Config) -> str:
+        present = _slot_map(config, mapping)
+        if _owner(present, slots) == target:
+            return config.text
+        if _owner(present, slots) != source:
+            raise MismatchError(
+                f"slots {slots} of {mapping} are not all {source}'s any more: somebody else "
+                "changed their owners",
+                next_step="give them back to it in the configuration, then resume or abort",
+            )
+        moved = present.with_slots_moved(slots, target)
+        text = set_slot_owners(config.text, mapping, _owner_texts(moved))
+        text = attach_shard(text, target)
+        return set_unowned(
+            text,
+            mapping,
+            _unowned(
+                config,
+                mapping,
+                **{
+                    target: _present(config, mapping, target) - slots,
+                    source: _present(config, mapping, source) | slots,
+                },
+            ),
+        )
+
+    work.change_config(flipped)
+    return {"at": work.needed_store.now().isoformat()}
+
+
+def _is_flipped(work: Work, step: Step) -> bool:
+    target: str = step.arguments["target"]
+    return _owner(_slot_map(work.config, step.arguments["mapping"]), slots_of(step)) == target
+
+
+def _owner(present: SlotMap, slots: SlotSet) -> str | None:
+    """Return the one owner of all the slots, None where they have several."""
+    owners = [shard for shard in present.shards if present.slots_of(shard) & slots]
+    return owners[0] if len(owners) == 1 else None
+
+
+def _hold(work: Work, step: Step) -> Result:
+    """Wait until nobody reads by the old map any more, so that the old rows may go."""
+    age = _HOLD_FACTOR * work.config.map_max_age_s
+    work.wait_until(
+        work.needed_store.now() + timedelta(seconds=age), "until nobody reads by the old map"
+    )
+    return {}
+
+
+def _register(work: Work, step: Step) -> Result:
+    """Write a shard into the configuration, with a mapping of its own where it brings one."""
+    work.change_config(lambda config: _registered(config, step))
+    return {}
+
+
+def _registered(config: Config, step: Step) -> str:
+    arguments, text = step.arguments, config.text
+    if step.shard not in config.shards:
+        text = add_shard(text, step.shard, arguments["entry"])
+    if arguments.get("new_mapping") and arguments["mapping"] not in config.mappings:
+        return add_mapping(text, arguments["mapping"], arguments["new_mapping"])
+    if arguments.get("mapping") and step.shard not in config.mapping(arguments["mapping"]).shards:
+        present = _slot_map(config, arguments["mapping"])
+        owners = {**_owner_texts(present), step.shard: ""}
+        text = set_slot_owners(text, arguments["mapping"], owners)
+    return text
+
+
+def _deregister(work: Work, step: Step) -> Result:
+    """Take a shard that owns nothing out of the configuration, and wait until all know."""
+    config = work.change_config(lambda config: _without(config, step))
+    heard = work.needed_store.now() + timedelta(seconds=config.map_max_age_s)
+    work.wait_until(heard, "until no process connects to it any more")
+    return {}
+
+
+def _unregister(work: Work, step: Step) -> None:
+    work.change_config(lambda config: _without(config, step))
+
+
+def _without(config: Config, step: Step) -> str:
+    text = config.text
+    new_mapping = step.arguments.get("new_mapping") and step.arguments["mapping"]
+    if new_mapping and new_mapping in config.mappings:
+        text = remove_mapping(text, new_mapping)
+    for mapping in config.mappings.values():
+        is_listed = mapping.name != new_mapping and step.shard in mapping.shards
+        if is_listed and isinstance(mapping.rule, SlotRule):
+            owners = _owner_texts(_slot_map(config, mapping.name))
+            if owners.pop(step.shard):
+                raise MismatchError(
+                    f"shard {step.shard} owns slots of {mapping.name}: it stays",
+                    next_step=f"shardhash shard remove {step.shard} --drain",
+                )
+            text = set_slot_owners(text, mapping.name, owners)
+    return remove_shard(text, step.shard) if step.shard in config.shards else text
+
+
+def number_in_config(work: Work, shard: str) -> int:
+    """Give a shard an ordinal that none ever had, and return it."""
+    numbers: list[int] = []
+
+    def numbered(config: Config) -> str:
+        numbers.append(config.last_ordinal + 1)
+        return number_shard(config.text, shard, numbers[-1])
+
+    work.change_config(numbered)
+    return numbers[-1]
+
+
+PUBLISH = Runner(_publish, _take_back_publication)
+UNPUBLISH = Runner(_unpublish)
+FLIP = Runner(_flip, is_done=_is_flipped)
+HOLD = Runner(_hold)
+REGISTER = Runner(_register, _unregister)
+DEREGISTER = Runner(_deregister)

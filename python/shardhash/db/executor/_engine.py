@@ -1,0 +1,336 @@
+"""Run a plan step by step under leases, tokens and a journal; resume it, or take it back.
+
+A crash leaves a journal that says what was begun. Whoever goes on raises the tokens of all shards
+and saves the configuration once, so that the process that was at work before can change neither;
+then it repeats the step that was begun, which does no harm where it was done.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from shardhash.db.config import Config
+from shardhash.db.config.edit import count_takeover
+from shardhash.db.connections import ConnectionManager
+from shardhash.db.executor._leases import Leases, holder_of_this_process
+from shardhash.db.executor._meter import Meter, ProgressListener
+from shardhash.db.executor._runners import CONFIG_STEPS, RUNNERS
+from shardhash.db.executor._tokens import tokens_of
+from shardhash.db.executor._work import PlannedTopology, Work
+from shardhash.db.journal import Event, Journal, OperationState, Phase, read_operations
+from shardhash.db.plan import KeptRow, Plan, Report, RowCounts, Status, StepKind
+from shardhash.db.ports import Clock, Topology
+from shardhash.db.stores import ConfigStore
+from shardhash.db.throttle import Throttle, ThrottleSettings, Unthrottled, Waiting
+from shardhash.errors import (
+    LeaseLostError,
+    RefusedError,
+    ShardhashError,
+    StoppedError,
+    UsageError,
+)
+
+__all__ = ["Engine"]
+
+_HARMLESS_FIRST = frozenset({StepKind.PRUNE})
+"""A step of these that failed before its first row has changed nothing."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Engine:
+    """Runs the operations of one configuration."""
+
+    config: Config
+    store: ConfigStore | None
+    connect: Callable[[Topology], ConnectionManager]
+    clock: Clock = time
+    listener: ProgressListener | None = None
+    throttle: ThrottleSettings | None = None
+
+    def apply(
+        self, plan: Plan, *, preflight: Callable[[Work], None], instead_of: str = ""
+    ) -> Report:
+        """Run a plan from its first step, after ``preflight`` found nothing against it.
+
+        An operation that it is run ``instead_of`` ends with it: nobody can resume that any more.
+
+        Raises:
+            RefusedError: a check said no; nothing was done.
+            StoppedError: it stopped half way; ``resume`` goes on, and names the operation.
+            DatabaseError: the first batch failed; nothing was done.
+        """
+        operation = f"{plan.operation}-{uuid4().hex[:8]}"
+        journal = Journal(self.store, operation)
+        with self._work(plan, journal) as work:
+            self._refuse_unfinished(plan, instead_of)
+            preflight(work)
+            journal.append(Event.PLANNED, plan=plan.to_json(), holder=holder_of_this_process())
+            if instead_of:
+                other = Journal(self.store, instead_of)
+                other.append(Event.ENDED, phase=Phase.UNDONE.value, message=f"by {operation}")
+            with self._ending_refused(work):
+                for shard in _standing_shards(plan, {}):
+                    work.enter(shard)
+            return self._go_on(work, {})
+
+    def resume(self, operation: str) -> Report:
+        """Go on with an operation that stopped; one that was being aborted is aborted.
+
+        Raises:
+            UsageError: there is none of that name, or it has ended.
+            LeaseHeldError: it runs.
+            StoppedError: it stopped again.
+        """
+        state = self._unfinished(operation)
+        with self._taken_over(state) as work:
+            if state.phase is Phase.ABORTING:
+                return self._take_back(work, state)
+            return self._go_on(work, state.done)
+
+    def abort(self, operation: str) -> Report:
+        """Take an operation back, so that rows and map are as before it.
+
+        Raises:
+            RefusedError: it is past the point of no return; the message says what can be done.
+            UsageError: there is none of that name, or it has ended.
+            StoppedError: it stopped half way; abort or resume goes on with taking back.
+        """
+        state = self._unfinished(operation)
+        with self._taken_over(state) as work:
+            self._refuse_past_return(work, state)
+            if state.phase is not Phase.ABORTING:
+                work.journal.append(Event.ABORTING)
+            return self._take_back(work, state)
+
+    def _refuse_unfinished(self, plan: Plan, instead_of: str) -> None:
+        """Refuse to begin where another operation has stopped half way; a prune is just repeated.
+
+        Raises:
+            RefusedError: it has fenced, copied or made things on one of the shards.
+        """
+        if self.store is None:
+            return
+        for state in read_operations(self.store):
+            if (
+                state.is_ended
+                or state.id == instead_of
+                or not {*state.plan.shards} & {*plan.shards}
+            ):
+                continue
+            if any(step.kind not in _HARMLESS_FIRST for step in state.plan.steps):
+                raise RefusedError(
+                    f"operation {state.id} on {state.plan.shard} has stopped half way, and must "
+                    "end first",
+                    next_step=f"shardhash op show {state.id}; then op resume or op abort",
+                )
+            Journal(self.store, state.id).append(
+                Event.ENDED, phase=Phase.SUPERSEDED.value, message=f"by another {plan.operation}"
+            )
+
+    def _go_on(self, work: Work, done: Mapping[int, Mapping[str, Any]]) -> Report:
+        started = self.clock.monotonic()
+        results = dict(done)
+        for position, step in enumerate(work.plan.steps):
+            if position in results:
+                continue
+            with self._stopping(work, position, is_first=not results):
+                work.meter.begin(position + 1, step)
+                work.check()
+                work.journal.append(Event.BEGUN, step=position)
+                result = RUNNERS[step.kind].run(work, step)
+                work.journal.append(Event.DONE, step=position, result=result)
+            results[position] = result
+        report = _report(work, results, self.clock.monotonic() - started)
+        with self._stopping(work, len(work.plan.steps), is_first=False):
+            work.leave()
+            work.journal.append(Event.ENDED, phase=Phase.DONE.value, report=report.to_json())
+        return report
+
+    def _take_back(self, work: Work, state: OperationState) -> Report:
+        started = self.clock.monotonic()
+        positions = sorted(state.begun - state.undone, key=lambda p: _abort_order(work.plan, p))
+        for position in positions:
+            with self._stopping(work, position, is_first=False):
+                work.check()
+                RUNNERS[work.plan.steps[position].kind].undo(work, work.plan.steps[position])
+                work.journal.append(Event.UNDONE, step=position)
+        report = Report(
+            operation=f"abort of {work.plan.operation}",
+            id=work.id,
+            status=Status.DONE,
+            steps_done=len(positions),
+            seconds=self.clock.monotonic() - started,
+        )
+        with self._stopping(work, 0, is_first=False):
+            work.leave()
+            work.journal.append(Event.ENDED, phase=Phase.ABORTED.value, report=report.to_json())
+        return report
+
+    def _refuse_past_return(self, work: Work, state: OperationState) -> None:
+        """Refuse to abort what is past its point of no return; an unknown outcome is looked up."""
+        point = work.plan.point_of_no_return
+        if point is None or not any(position >= point for position in state.begun):
+            return
+        step = work.plan.steps[point]
+        if point in state.done or RUNNERS[step.kind].is_done(work, step):
+            raise RefusedError(
+                f"operation {work.id} is past its point of no return, {step.title}: it cannot be "
+                "aborted",
+                next_step=f"go on with shardhash op resume {work.id}, or turn it around with "
+                f"shardhash op undo {work.id}",
+            )
+
+    def _unfinished(self, operation: str) -> OperationState:
+        if self.store is None:
+            raise UsageError(
+                "operations are kept in the configuration's store, and none was given",
+                next_step="open the cluster from its file or store: Cluster.open(...)",
+            )
+        (state,) = read_operations(self.store, [operation])
+        if state.is_ended:
+            raise UsageError(
+                f"operation {operation} has ended: {state.phase.value}",
+                next_step="shardhash op list shows what has not",
+            )
+        return state
+
+    @contextmanager
+    def _taken_over(self, state: OperationState) -> Iterator[Work]:
+        """Yield the work of an operation of which this process is now the only one."""
+        journal = Journal(self.store, state.id)
+        with self._work(state.plan, journal) as work:
+            journal.append(Event.TAKEN_OVER, holder=holder_of_this_process())
+            for shard in _standing_shards(state.plan, state.done):
+                if work.connections.has_database(shard):
+                    work.enter(shard)
+            if any(step.kind in CONFIG_STEPS for step in state.plan.steps):
+                work.change_config(lambda config: count_takeover(config.text))
+            yield work
+
+    @contextmanager
+    def _work(self, plan: Plan, journal: Journal) -> Iterator[Work]:
+        topology = PlannedTopology(self.config, plan)
+        with (
+            self.connect(topology) as connections,
+            Leases(self.store, plan.shards) as leases,
+        ):
+            leases.acquire(tokens_of(connections, topology, plan.shards))
+            yield Work(
+                id=journal.operation,
+                plan=plan,
+                given_config=self.config,
+                topology=topology,
+                connections=connections,
+                store=self.store,
+                journal=journal,
+                leases=leases,
+                throttle=self._throttle(connections, plan),
+                meter=Meter(plan.operation, len(plan.steps), self.listener),
+                clock=self.clock,
+            )
+
+    def _throttle(self, connections: ConnectionManager, plan: Plan) -> Waiting:
+        if self.throttle is None:
+            return Unthrottled()
+        shards = [self.config.shard(name) for name in plan.shards if name in self.config.shards]
+        return Throttle(self.throttle, connections, shards, self.clock)
+
+    @contextmanager
+    def _ending_refused(self, work: Work) -> Iterator[None]:
+        try:
+            yield
+        except LeaseLostError:
+            raise
+        except ShardhashError as error:
+            work.journal.append(Event.ENDED, phase=Phase.REFUSED.value, message=str(error))
+            raise
+
+    @contextmanager
+    def _stopping(self, work: Work, position: int, *, is_first: bool) -> Iterator[None]:
+        """Journal why a step stopped, and raise what tells how to go on."""
+        try:
+            yield
+        except LeaseLostError:
+            raise
+        except ShardhashError as error:
+            if is_first and _has_changed_nothing(work, position, error):
+                work.leave()
+                work.journal.append(Event.ENDED, phase=Phase.REFUSED.value, message=str(error))
+                raise
+            raise _stopped(work, position, str(error), error.next_step) from error
+        except KeyboardInterrupt:
+            raise _stopped(work, position, "interrupted", "") from None
+
+
+def _standing_shards(plan: Plan, done: Collection[int]) -> list[str]:
+    """Return the shards that an operation works on, without those that it has yet to make."""
+    unmade = {
+        step.shard
+        for position, step in enumerate(plan.steps)
+        if step.kind is StepKind.CREATE_DATABASE and position not in done
+    }
+    return [name for name in plan.shards if name not in unmade]
+
+
+def _has_changed_nothing(work: Work, position: int, error: ShardhashError) -> bool:
+    if isinstance(error, StoppedError) or work.meter.rows_done:
+        return False
+    step = work.plan.steps[position] if position < len(work.plan.steps) else None
+    return step is not None and step.kind in _HARMLESS_FIRST
+
+
+def _stopped(work: Work, position: int, message: str, next_step: str) -> StoppedError:
+    work.journal.append(Event.STOPPED, step=position, message=message)
+    count = len(work.plan.steps)
+    where = "at its end"
+    if position < count:
+        where = f"at step {position + 1} of {count}, {work.plan.steps[position].title}"
+    commands = f"shardhash op resume {work.id}"
+    point = work.plan.point_of_no_return
+    if point is not None and position < point:
+        commands += f"; or take it back: shardhash op abort {work.id}"
+    mend = f"{next_step}; then " if next_step and "op resume" not in next_step else ""
+    return StoppedError(
+        f"operation {work.id} stopped {where}: {message}", next_step=f"{mend}{commands}"
+    )
+
+
+def _abort_order(plan: Plan, position: int) -> tuple[bool, int]:
+    """Reopen what was fenced first, as writers wait for it; else take back in reverse."""
+    return plan.steps[position].kind is not StepKind.FENCE, -position
+
+
+def _report(work: Work, results: Mapping[int, Mapping[str, Any]], seconds: float) -> Report:
+    rows: dict[str, RowCounts] = {}
+    kept: list[KeptRow] = []
+    warnings: list[str] = []
+    for position in sorted(results):
+        result = results[position]
+        for table, counts in result.get("rows", {}).items():
+            rows[table] = _added(rows.get(table, RowCounts()), counts)
+        kept += [KeptRow(row[0], tuple(row[1]), row[2], row[3]) for row in result.get("kept", ())]
+        warnings += result.get("warnings", ())
+    return Report(
+        operation=work.plan.operation,
+        id=work.id,
+        status=Status.DONE,
+        steps_done=len(results),
+        rows=rows,
+        seconds=seconds,
+        kept_rows=tuple(kept),
+        warnings=tuple(warnings),
+    )
+
+
+def _added(counts: RowCounts, more: Mapping[str, int]) -> RowCounts:
+    return RowCounts(
+        before=more.get("before", counts.before),
+        after=more.get("after", counts.after),
+        deleted=counts.deleted + more.get("deleted", 0),
+        copied=counts.copied + more.get("copied", 0),
+        kept=counts.kept + more.get("kept", 0),
+        no_key=more.get("no_key", counts.no_key),
+    )

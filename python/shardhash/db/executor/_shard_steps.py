@@ -1,0 +1,188 @@
+"""The steps that make and remove a shard's database: nothing is made without a record of it.
+
+The record is the identity in the shard's control tables: it is written before the database is made,
+and names the operation that made it. What does not say that it was made by this operation is never
+dropped by it.
+"""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from shardhash.db import guard, sql
+from shardhash.db.accounts import apply_grants, read_grants
+from shardhash.db.drivers import Secrets
+from shardhash.db.executor._config_steps import number_in_config
+from shardhash.db.executor._runner import Result, Runner
+from shardhash.db.executor._work import Work
+from shardhash.db.inspect import inspect_table
+from shardhash.db.plan import Step
+from shardhash.db.planning.grants import plan_revoke
+from shardhash.db.setup import plan_setup
+from shardhash.db.topology import Backend
+from shardhash.errors import MismatchError, PreflightError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+__all__ = ["CREATE_DATABASE", "DROP_DATABASE", "GRANT", "NUMBER_IDS", "RELEASE"]
+
+ID_BAND = 2**40
+
+
+def _create_database(work: Work, step: Step) -> Result:
+    """Make the shard's empty database, after writing down that this operation makes it."""
+    shard = step.shard
+    if work.backend(shard) is Backend.SQLITE:
+        _refuse_foreign_file(work, shard)
+        work.connections.create_database(shard)
+    else:
+        _create_on_server(work, shard)
+    work.enter(shard, made_by=work.id)
+    return {}
+
+
+def _refuse_foreign_file(work: Work, shard: str) -> None:
+    if not work.connections.has_database(shard):
+        return
+    with work.read(shard) as connection:
+        names = [row[0] for row in connection.exec_driver_sql("SELECT name FROM sqlite_master")]
+        is_ours = not names or _is_ours(work, connection, shard)
+    if not is_ours:
+        raise _taken(work, shard)
+
+
+def _create_on_server(work: Work, shard: str) -> None:
+    place = work.place(shard)
+    with work.connections.instance(work.topology.shard(shard).instance) as connection:
+        exists = work.connections.has_database(shard)
+        if exists and not (
+            guard.has_control(connection, place) and _is_ours(work, connection, shard)
+        ):
+            raise _taken(work, shard)
+        guard.create_control(connection, place)
+        if guard.read_identity(connection, place) is None:
+            identity = guard.Identity(work.app, shard, work.id, work.id)
+            guard.write_identity(connection, place, identity)
+        connection.commit()
+        if not _is_ours(work, connection, shard):
+            raise _taken(work, shard)
+        statement = sql.create_database(place.database)
+        connection.exec_driver_sql(statement.sql)
+        connection.commit()
+
+
+def _is_ours(work: Work, connection: "Connection", shard: str) -> bool:
+    place = work.place(shard)
+    if not guard.has_control(connection, place):
+        return False
+    found = guard.read_identity(connection, place)
+    return found is not None and found.operation == work.id
+
+
+def _taken(work: Work, shard: str) -> PreflightError:
+    place = work.topology.shard(shard)
+    return PreflightError(
+        f"there is a database {place.database} on {place.instance} already, which this operation "
+        "did not make",
+        next_step="name another database, or take it in as it is: shardhash shard adopt",
+    )
+
+
+def _drop_what_was_made(work: Work, step: Step) -> None:
+    """Drop the database if this operation made it; nothing happens if it is gone."""
+    _drop(work, step.shard, made_by=work.id)
+
+
+def _drop_database(work: Work, step: Step) -> Result:
+    """Drop a database that an operation made, and its control tables after it."""
+    if work.connections.has_database(step.shard):
+        _refuse_rows(work, step)
+    _drop(work, step.shard, made_by=step.arguments["made_by"])
+    work.forget(step.shard)
+    return {}
+
+
+def _refuse_rows(work: Work, step: Step) -> None:
+    with work.read(step.shard) as connection:
+        for name in step.arguments["must_be_empty"]:
+            table = inspect_table(connection, name, work.backend(step.shard))
+            count = connection.exec_driver_sql(sql.count_rows(table).sql).scalar_one()
+            if count:
+                raise MismatchError(
+                    f"{step.shard} still holds {count} rows of {name}: its database stays",
+                    next_step=f"shardhash shard verify {step.shard} says whose they are",
+                )
+
+
+def _drop(work: Work, shard: str, *, made_by: str) -> None:
+    place = work.place(shard)
+    if place.backend is Backend.SQLITE:
+        if work.connections.has_database(shard):
+            with work.read(shard) as connection:
+                tables = [
+                    row[0] for row in connection.exec_driver_sql("SELECT name FROM sqlite_master")
+                ]
+                found = (
+                    guard.read_identity(connection, place)
+                    if guard.has_control(connection, place)
+                    else None
+                )
+            if (found is None and not tables) or (found and found.operation == made_by):
+                work.connections.drop_database(shard)
+        return
+    with work.connections.instance(work.topology.shard(shard).instance) as connection:
+        if not guard.has_control(connection, place):
+            return
+        found = guard.read_identity(connection, place)
+        if found is not None and found.operation == made_by:
+            connection.exec_driver_sql(sql.drop_database(place.database).sql)
+            guard.drop_control(connection, place)
+            connection.commit()
+
+
+def _grant(work: Work, step: Step) -> Result:
+    """Let the application's account read and write rows of the shard, and nothing else."""
+    shard = work.topology.shard(step.shard)
+    config = replace(work.config, shards={**work.config.shards, shard.name: shard})
+    with work.connections.instance(shard.instance) as connection:
+        plan = plan_setup(connection, config, shard.instance, secrets=Secrets())
+        apply_grants(connection, plan)
+    return {"warnings": list(plan.warnings)}
+
+
+def _revoke(work: Work, step: Step) -> None:
+    shard, user = work.topology.shard(step.shard), work.config.app_user
+    if user is None:
+        return
+    with work.connections.instance(shard.instance) as connection:
+        facts = read_grants(connection, user.user, user.host)
+        apply_grants(connection, plan_revoke(user.user, user.host, shard.database, facts))
+
+
+def _number_ids(work: Work, step: Step) -> Result:
+    """Give the shard a band of ids that no shard had, and let its counters begin there."""
+    ordinal = number_in_config(work, step.shard)
+    first = ordinal * ID_BAND + 1
+    backend = work.backend(step.shard)
+    for name in step.arguments["tables"]:
+        with work.connections.write(step.shard) as connection:
+            for statement in sql.set_next_id(name, first, backend):
+                connection.exec_driver_sql(statement.sql, statement.parameters or None)
+            connection.commit()
+    return {"ordinal": ordinal}
+
+
+def _release(work: Work, step: Step) -> Result:
+    """Take all control tables off a shard; no row of the application's is touched."""
+    with work.read(step.shard) as connection:
+        guard.drop_control(connection, work.place(step.shard))
+        connection.commit()
+    work.forget(step.shard)
+    return {}
+
+
+CREATE_DATABASE = Runner(_create_database, _drop_what_was_made)
+DROP_DATABASE = Runner(_drop_database)
+GRANT = Runner(_grant, _revoke)
+NUMBER_IDS = Runner(_number_ids)
+RELEASE = Runner(_release)

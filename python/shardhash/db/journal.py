@@ -1,0 +1,186 @@
+"""The journal of an operation: what was planned, begun and done, so that it can be resumed.
+
+Records are only ever appended, each under the next number: of two processes that go on with one
+operation, the later one to write is refused. "Done" is written after the effect, so a step that was
+begun may be done: whoever resumes looks.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from shardhash.db.plan import Plan
+from shardhash.db.stores import ConfigStore
+from shardhash.errors import UsageError
+
+__all__ = ["Event", "Journal", "OperationState", "Phase", "read_operations", "request_pause"]
+
+_REQUESTS = ".requests"
+
+
+class Event(StrEnum):
+    """What a record of the journal says happened."""
+
+    PLANNED = "planned"
+    TAKEN_OVER = "taken_over"
+    BEGUN = "begun"
+    CONFIG = "config"
+    DONE = "done"
+    ABORTING = "aborting"
+    UNDONE = "undone"
+    STOPPED = "stopped"
+    ENDED = "ended"
+
+
+class Phase(StrEnum):
+    """Where an operation is."""
+
+    UNFINISHED = "unfinished"
+    ABORTING = "aborting"
+    DONE = "done"
+    ABORTED = "aborted"
+    REFUSED = "refused"
+    UNDONE = "undone"
+    SUPERSEDED = "superseded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationState:
+    """An operation as its journal tells it.
+
+    Attributes:
+        begun: positions of the steps that were begun, done or not.
+        done: what each done step said, by position.
+        undone: positions of steps that abort has taken back.
+        holder: ``user@host:pid`` of the last process at work.
+        message: why it stopped, where it did.
+    """
+
+    id: str
+    plan: Plan
+    phase: Phase
+    holder: str
+    started_at: datetime
+    changed_at: datetime
+    begun: frozenset[int] = frozenset()
+    done: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    undone: frozenset[int] = frozenset()
+    message: str = ""
+    report: Mapping[str, Any] | None = None
+
+    @property
+    def is_ended(self) -> bool:
+        """Tell whether nothing is left to do."""
+        return self.phase not in (Phase.UNFINISHED, Phase.ABORTING)
+
+    @property
+    def position(self) -> int:
+        """Return the position of the first step that is not done."""
+        return next((i for i in range(len(self.plan.steps)) if i not in self.done), len(self.done))
+
+    @property
+    def is_past_return(self) -> bool:
+        """Tell whether a step that abort cannot take back was begun."""
+        point = self.plan.point_of_no_return
+        return point is not None and any(position >= point for position in self.begun)
+
+
+class Journal:
+    """The journal of one operation that this process works on.
+
+    Without a store the records live as long as the object: then nothing can be resumed.
+    """
+
+    def __init__(self, store: ConfigStore | None, operation: str) -> None:
+        self._store = store
+        self.operation = operation
+        self._records: list[Mapping[str, Any]] = []
+        if store is not None:
+            self._records += [entry.record for entry in store.read_journal(operation)]
+        self._requests = len(store.read_journal(operation + _REQUESTS)) if store else 0
+
+    def append(self, event: Event, **values: object) -> None:
+        """Write the next record; it is safe when this returns.
+
+        Raises:
+            LeaseLostError: another process has written since this one read the journal.
+        """
+        record = {"event": event.value, **values}
+        if self._store is not None:
+            self._store.append_journal(self.operation, len(self._records), record)
+        self._records.append(record)
+
+    def is_pause_requested(self) -> bool:
+        """Ask the store whether somebody wants the operation to pause since it was taken."""
+        if self._store is None:
+            return False
+        return len(self._store.read_journal(self.operation + _REQUESTS)) > self._requests
+
+
+def request_pause(store: ConfigStore, operation: str, *, author: str) -> None:
+    """Ask the process that works on an operation to stop at its next batch."""
+    name = operation + _REQUESTS
+    store.append_journal(name, len(store.read_journal(name)), {"event": "pause", "author": author})
+
+
+def read_operations(
+    store: ConfigStore, names: Sequence[str] | None = None
+) -> Iterator[OperationState]:
+    """Yield the operations of a store, the oldest first; those named, or all.
+
+    Raises:
+        UsageError: one that is named does not exist.
+    """
+    known = [name for name in store.list_journals() if not name.endswith(_REQUESTS)]
+    for name in known if names is None else names:
+        if name not in known:
+            raise UsageError(
+                f"there is no operation {name!r}",
+                next_step="shardhash op list shows those there are",
+            )
+        yield _state(store, name)
+
+
+def _state(store: ConfigStore, name: str) -> OperationState:
+    entries = store.read_journal(name)
+    first, last = entries[0], entries[-1]
+    state: dict[str, Any] = {
+        "phase": Phase.UNFINISHED,
+        "holder": "",
+        "message": "",
+        "report": None,
+    }
+    begun: set[int] = set()
+    done: dict[int, Mapping[str, Any]] = {}
+    undone: set[int] = set()
+    for entry in entries:
+        record: Mapping[str, Any] = entry.record
+        match Event(str(record["event"])):
+            case Event.PLANNED | Event.TAKEN_OVER:
+                state |= {"holder": record["holder"], "message": ""}
+            case Event.BEGUN:
+                begun.add(record["step"])
+            case Event.DONE:
+                done[record["step"]] = record["result"]
+            case Event.ABORTING:
+                state["phase"] = Phase.ABORTING
+            case Event.UNDONE:
+                undone.add(record["step"])
+            case Event.STOPPED:
+                state["message"] = record["message"]
+            case Event.ENDED:
+                state |= {"phase": Phase(record["phase"]), "report": record.get("report")}
+            case Event.CONFIG:
+                pass
+    return OperationState(
+        id=name,
+        plan=Plan.from_json(first.record["plan"]),
+        started_at=first.written_at,
+        changed_at=last.written_at,
+        begun=frozenset(begun),
+        done=done,
+        undone=frozenset(undone),
+        **state,
+    )

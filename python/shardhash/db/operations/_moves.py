@@ -1,0 +1,212 @@
+"""Gathers facts for moves of slots, and has the pure planner plan them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shardhash.db.operations._reader import FactReader
+from shardhash.db.operations._shards import ShardPlanner
+from shardhash.db.plan import Plan, Step
+from shardhash.db.planning.allocate import AllocateFacts
+from shardhash.db.planning.clone import check_drainable, removal_steps
+from shardhash.db.planning.move import MoveFacts, MoveOptions, plan_moves
+from shardhash.db.topology import Mapping
+from shardhash.errors import PreflightError, UsageError
+from shardhash.slots import SlotMap, SlotSet
+
+__all__ = ["MovePlanner"]
+
+
+@dataclass(frozen=True, slots=True)
+class MovePlanner:
+    """Plans moves between the shards of a configuration."""
+
+    reader: FactReader
+    shards: ShardPlanner
+
+    def move(
+        self,
+        source: str,
+        target: str,
+        *,
+        slots: SlotSet,
+        mapping: str | None,
+        options: MoveOptions,
+    ) -> Plan:
+        """Plan the move of slots that are all the source's."""
+        self.reader.config.shard(target)
+        rule = self.reader.mapping_of(source, mapping)
+        placement = self.reader.slot_map(rule)
+        self._check_pair(rule, placement, source, target)
+        strangers = slots - placement.slots_of(source)
+        if strangers or not slots:
+            what = f"slots {strangers} are not {source}'s" if strangers else "no slots were named"
+            raise UsageError(
+                f"{what}: it owns {placement.slots_of(source) or 'none'}",
+                next_step="shardhash shard list shows what each shard owns",
+            )
+        return self._plan("move", source, rule, [(source, target, slots)], options)
+
+    def split(
+        self,
+        shard: str,
+        target: str,
+        *,
+        mapping: str | None,
+        instance: str | None,
+        fraction: float,
+        by: str,
+        database: str | None,
+        options: MoveOptions,
+    ) -> Plan:
+        """Plan the move of a part of a shard's slots to a shard that owns none, or is made."""
+        config = self.reader.config
+        rule = self.reader.mapping_of(shard, mapping)
+        placement = self.reader.slot_map(rule)
+        if shard not in rule.shards:
+            raise UsageError(f"shard {shard} is not in mapping {rule.name}")
+        allocate = None
+        if target not in config.shards:
+            allocate = self.shards.allocate_facts(
+                target,
+                instance=instance or config.shard(shard).instance,
+                mapping=rule,
+                model=shard,
+                database=database,
+                guards=not options.app_stopped,
+            )
+        elif instance is not None and config.shard(target).instance != instance:
+            raise UsageError(
+                f"shard {target} is there already, on {config.shard(target).instance}",
+                next_step="leave --instance out, or name a new shard",
+            )
+        elif target in rule.shards and placement.slots_of(target):
+            raise UsageError(
+                f"shard {target} owns slots of {rule.name} already",
+                next_step=f"name a new shard, or shardhash shard move {shard} {target} --slots ...",
+            )
+        slots = self._part(rule, placement, shard, fraction, by)
+        moves = [(shard, target, slots)]
+        return self._plan("split", shard, rule, moves, options, allocate=allocate)
+
+    def drain(self, shard: str, *, options: MoveOptions) -> Plan:
+        """Plan the move of all slots of a shard to the others, and its removal."""
+        facts = self.shards.remove_facts(shard)
+        mappings = [self.reader.config.mapping(name) for name in facts.mappings]
+        if len(mappings) != 1:
+            raise UsageError(
+                f"shard {shard} is in {len(mappings)} mappings: only a shard of one can be drained",
+                next_step="shardhash shard move, one mapping after the other",
+            )
+        check_drainable(facts)
+        (rule,) = mappings
+        placement = self.reader.slot_map(rule)
+        if not placement.slots_of(shard):
+            return self.shards.remove(shard)
+        moves = [
+            (move.source, move.target, move.slots)
+            for move in placement.moves_to(placement.without_shard(shard))
+        ]
+        return self._plan("remove", shard, rule, moves, options, last_steps=removal_steps(facts))
+
+    def attach(self, shard: str, source: str, *, options: MoveOptions) -> Plan:
+        """Plan to hand a detached copy all slots of the shard that it is a copy of."""
+        config = self.reader.config
+        if not config.shard(shard).detached:
+            raise UsageError(
+                f"shard {shard} is no detached copy",
+                next_step="shardhash shard move moves slots between shards of a mapping",
+            )
+        rule = self.reader.mapping_of(source, None)
+        slots = self.reader.slot_map(rule).slots_of(source)
+        return self._plan("attach", shard, rule, [(source, shard, slots)], options)
+
+    def _check_pair(self, rule: Mapping, placement: SlotMap, source: str, target: str) -> None:
+        for shard in (source, target):
+            if shard not in placement.shards:
+                raise UsageError(
+                    f"shard {shard} is not in mapping {rule.name}, which has "
+                    f"{', '.join(placement.shards)}",
+                    next_step="shardhash shard allocate or adopt adds a shard to a mapping",
+                )
+        if source == target:
+            raise UsageError(f"{source} and {target} are one shard: nothing would move")
+
+    def _part(
+        self, rule: Mapping, placement: SlotMap, shard: str, fraction: float, by: str
+    ) -> SlotSet:
+        """Return the slots that a split takes: the highest, by their number or their rows."""
+        owned = placement.slots_of(shard)
+        if len(owned) < 2:
+            raise PreflightError(
+                f"shard {shard} owns {len(owned)} slots: nothing can be split off",
+                next_step="move the slot, or use a mapping with more slots",
+            )
+        if by == "slots":
+            split = placement.with_split(shard, "\0new", fraction)
+            return split.slots_of("\0new")
+        if by != "rows":
+            raise UsageError(
+                f"a split is by slots or by rows, not by {by!r}", next_step="use --by rows"
+            )
+        if not 0 < fraction < 1:
+            raise UsageError(f"a fraction is above 0 and below 1, found {fraction}")
+        return _highest_by_rows(self.reader.rows_by_slot(rule, shard, owned), fraction)
+
+    def _plan(
+        self,
+        operation: str,
+        shard: str,
+        rule: Mapping,
+        moves: Sequence[tuple[str, str, SlotSet]],
+        options: MoveOptions,
+        *,
+        allocate: AllocateFacts | None = None,
+        last_steps: Sequence[Step] = (),
+    ) -> Plan:
+        new = {allocate.shard} if allocate else set()
+        present = {name for move in moves for name in move[:2]} - new
+        identities = self.reader.identities({*present, *self._others(rule)})
+        unguarded = {} if options.app_stopped else self.reader.unguarded(rule, sorted(present))
+        facts = [
+            MoveFacts(
+                source=source,
+                target=target,
+                slots=slots,
+                tables=[
+                    self.reader.movable_facts(
+                        rule, table, source, None if target in new else target, slots
+                    )
+                    for table in rule.tables
+                ],
+                unguarded=unguarded,
+            )
+            for source, target, slots in moves
+        ]
+        return plan_moves(
+            operation,
+            shard,
+            rule,
+            facts,
+            options=options,
+            config_version=self.reader.config.version,
+            identities={name: identities[name] for name in present},
+            allocate=allocate,
+            last_steps=last_steps,
+        )
+
+    def _others(self, rule: Mapping) -> set[str]:
+        """Return the mapping's shards: none of them may be one database with another."""
+        return set(rule.shards)
+
+
+def _highest_by_rows(rows: dict[int, int], fraction: float) -> SlotSet:
+    """Return the highest slots that hold about a fraction of all rows: not none, and not all."""
+    wanted = fraction * sum(rows.values())
+    taken: list[int] = []
+    held = 0
+    for slot in sorted(rows, reverse=True)[: len(rows) - 1]:
+        if taken and held + rows[slot] / 2 > wanted:
+            break
+        taken.append(slot)
+        held += rows[slot]
+    return SlotSet(taken)

@@ -1,0 +1,367 @@
+"""Gathers facts for operations on whole shards, and has the pure planners plan them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from shardhash.db import guard
+from shardhash.db.config import Config
+from shardhash.db.config.edit import Data, add_mapping, add_shard
+from shardhash.db.connections import ConnectionManager
+from shardhash.db.fleet import mapping_values
+from shardhash.db.inspect import KeyReader, inspect_table, list_objects
+from shardhash.db.mapping import KeyRouter
+from shardhash.db.operations._reader import FactReader
+from shardhash.db.plan import Plan
+from shardhash.db.planning.adopt import (
+    AdoptedTable,
+    AdoptFacts,
+    plan_adopt,
+    plan_guard,
+    plan_release,
+)
+from shardhash.db.planning.allocate import AllocateFacts, plan_allocate
+from shardhash.db.planning.clone import CloneFacts, RemoveFacts, plan_clone, plan_removal
+from shardhash.db.planning.movable import tables_parents_first
+from shardhash.db.planning.prune import check_table
+from shardhash.db.ports import Topology
+from shardhash.db.topology import Instance, Mapping, Shard, SlotRule
+from shardhash.errors import PreflightError, UsageError
+from shardhash.slots import SlotSet
+
+__all__ = ["ShardPlanner"]
+
+
+@dataclass(frozen=True, slots=True)
+class _WithShard:
+    """A topology with one shard more."""
+
+    topology: Topology
+    added: Shard
+
+    def instance(self, name: str) -> Instance:
+        return self.topology.instance(name)
+
+    def shard(self, name: str) -> Shard:
+        return self.added if name == self.added.name else self.topology.shard(name)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardPlanner:
+    """Plans shards that come and go; ``connect`` opens connections to a database not yet known."""
+
+    reader: FactReader
+    connect: Callable[[Topology], ConnectionManager]
+
+    def allocate(
+        self,
+        shard: str,
+        *,
+        instance: str,
+        mapping: str,
+        slots: SlotSet | None,
+        database: str | None,
+        guards: bool,
+    ) -> Plan:
+        """Plan a new, empty shard."""
+        rule = self.reader.config.mapping(mapping)
+        if not rule.shards:
+            raise UsageError(f"mapping {mapping} has no shard to take the tables from")
+        facts = self.allocate_facts(
+            shard,
+            instance=instance,
+            mapping=rule,
+            model=rule.shards[0],
+            database=database,
+            guards=guards,
+        )
+        if slots:
+            raise PreflightError(
+                f"slots {slots} are owned by shards of {mapping} already",
+                next_step=f"allocate {shard} without slots, then shardhash shard move its slots",
+            )
+        names = [*facts.global_tables, *facts.tables]
+        return plan_allocate(
+            facts,
+            config_version=self.reader.config.version,
+            identities=self.reader.identities(rule.shards),
+            fingerprints=self.reader.fingerprints(facts.model, names),
+        )
+
+    def allocate_facts(
+        self,
+        shard: str,
+        *,
+        instance: str,
+        mapping: Mapping,
+        model: str,
+        database: str | None,
+        guards: bool,
+    ) -> AllocateFacts:
+        """Return what is known of a shard that is to be made like `model`."""
+        config = self.reader.config
+        _check_free(config.shards, shard)
+        chosen = database or _database_like(config.shard(model), shard, config.app)
+        backend = config.instance(instance).backend
+        if backend is not self.reader.connections.backend(model):
+            raise UsageError(
+                f"instance {instance} is {backend}, shard {model} is not: tables cannot be made "
+                "there as they are here",
+                next_step="name an instance of the same kind",
+            )
+        self._check_absent(Shard(name=shard, instance=instance, database=chosen))
+        for rule in mapping.tables:
+            check_table(self.reader.table(model, rule.name))
+        return AllocateFacts(
+            shard=shard,
+            instance=instance,
+            database=chosen,
+            backend=backend,
+            mapping=mapping.name,
+            model=model,
+            tables=[rule.name for rule in mapping.tables],
+            global_tables=list(mapping.global_tables),
+            guards=guards,
+            has_app_user=config.app_user is not None,
+        )
+
+    def adopt(
+        self,
+        shard: str,
+        *,
+        instance: str,
+        database: str,
+        mapping: str,
+        key: str | None,
+        key_type: str | None,
+        tables: Sequence[tuple[str, str | None]] | None,
+        global_tables: Sequence[str],
+        slot_count: int,
+        guards: bool,
+    ) -> Plan:
+        """Plan to take a database in as it is."""
+        config = self.reader.config
+        known = config.shards.get(shard)
+        if known is not None and (known.instance, known.database) != (instance, database):
+            raise UsageError(
+                f"shard {shard} is database {known.database} on {known.instance} already",
+                next_step="choose another name",
+            )
+        values = None
+        if mapping not in config.mappings:
+            if not (key and key_type and tables):
+                raise UsageError(
+                    f"there is no mapping {mapping} yet: it needs a key and tables",
+                    next_step="add --key store_id:int --tables orders,order_items",
+                )
+            values = mapping_values(
+                column=key,
+                key_type=key_type,
+                tables=tables,
+                shards=[shard],
+                slot_count=slot_count,
+                global_tables=global_tables,
+            )
+        added = Shard(name=shard, instance=instance, database=database)
+        rule = self._mapping_after(added, mapping, values)
+        topology = _WithShard(self.reader.topology, added)
+        with self.connect(topology) as connections:
+            reader = replace(self.reader, topology=topology, connections=connections)
+            if not connections.has_database(shard):
+                raise PreflightError(
+                    f"there is no database {database} on {instance}",
+                    next_step="correct --database, or shardhash shard allocate makes a new one",
+                )
+            adopted = [_adopted(reader, shard, rule, each.name) for each in rule.tables]
+            identities = reader.identities({shard})
+            backend = connections.backend(shard)
+        placement = self.reader.slot_map(rule)
+        owned = placement.slots_of(shard) if shard in placement.shards else SlotSet()
+        return plan_adopt(
+            AdoptFacts(
+                shard=shard,
+                instance=instance,
+                database=database,
+                backend=backend,
+                mapping=mapping,
+                tables=adopted,
+                owned=owned,
+                new_mapping=values,
+                is_registered=known is not None and shard in rule.shards and values is None,
+                guards=guards,
+                has_app_user=config.app_user is not None,
+            ),
+            config_version=config.version,
+            identities=identities,
+        )
+
+    def release(self, shard: str) -> Plan:
+        """Plan to take guards and control tables off."""
+        self.reader.config.shard(shard)
+        return plan_release(
+            shard,
+            self._tables_by_mapping(shard),
+            config_version=self.reader.config.version,
+            identities=self.reader.identities({shard}),
+        )
+
+    def guard(self, mapping: str, *, wanted: bool) -> Plan:
+        """Plan to install guards, or to take them off, on all shards of a mapping."""
+        rule = self.reader.config.mapping(mapping)
+        placement = self.reader.slot_map(rule)
+        return plan_guard(
+            mapping,
+            {shard: placement.slots_of(shard) for shard in placement.shards},
+            [each.name for each in rule.tables],
+            wanted=wanted,
+            config_version=self.reader.config.version,
+            identities=self.reader.identities(rule.shards),
+        )
+
+    def clone(
+        self, shard: str, target: str, *, instance: str | None, using: str, database: str | None
+    ) -> Plan:
+        """Plan an equal copy."""
+        config = self.reader.config
+        if using != "native":
+            raise UsageError(
+                f"there is no way to clone called {using!r}", next_step="use --using native"
+            )
+        source = config.shard(shard)
+        _check_free(config.shards, target)
+        place = Shard(
+            name=target,
+            instance=instance or source.instance,
+            database=database or _database_like(source, target, config.app),
+        )
+        if config.instance(place.instance).backend is not self.reader.connections.backend(shard):
+            raise UsageError(f"instance {place.instance} is not of the kind of {shard}'s")
+        self._check_absent(place)
+        with self.reader.connections.write(shard) as connection:
+            objects = list_objects(connection, self.reader.connections.backend(shard))
+            tables = [
+                inspect_table(connection, each.name, self.reader.connections.backend(shard))
+                for each in objects
+                if each.kind == "table"
+            ]
+        names = [table.name for table in tables]
+        rows = {each.name: each.rows_about for each in objects if each.kind == "table"}
+        return plan_clone(
+            CloneFacts(
+                source=shard,
+                target=target,
+                instance=place.instance,
+                database=place.database,
+                tables=[(table, rows[table.name]) for table in tables_parents_first(tables)],
+                programs=[(each.kind, each.name) for each in objects if each.kind != "table"],
+                mappings=[each for each in config.mappings.values() if shard in each.shards],
+            ),
+            config_version=config.version,
+            identities=self.reader.identities({shard}),
+            fingerprints=self.reader.fingerprints(shard, names),
+        )
+
+    def remove(self, shard: str) -> Plan:
+        """Plan the removal of a shard that is empty, or a detached copy."""
+        return plan_removal(
+            self.remove_facts(shard),
+            config_version=self.reader.config.version,
+            identities=self.reader.identities({shard}),
+        )
+
+    def remove_facts(self, shard: str) -> RemoveFacts:
+        """Return what a shard owns and holds."""
+        config, place = self.reader.config, self.reader.place(shard)
+        found = config.shard(shard)
+        mappings = [each for each in config.mappings.values() if shard in each.shards]
+        with self.reader.connections.write(shard) as connection:
+            identity = (
+                guard.read_identity(connection, place)
+                if guard.has_control(connection, place)
+                else None
+            )
+            objects = list_objects(connection, place.backend)
+        named = {rule.name for each in mappings for rule in each.tables}
+        named |= {name for each in mappings for name in each.global_tables}
+        rows: dict[str, int] = {}
+        null_keys: dict[str, int] = {}
+        for each in mappings:
+            for rule in each.tables:
+                rows[rule.name], null_keys[rule.name] = self.reader.count_rows(shard, rule)
+        return RemoveFacts(
+            shard=shard,
+            database=found.database,
+            mappings=self._tables_by_mapping(shard),
+            slots={
+                each.name: each.rule.owners.count(shard)
+                for each in mappings
+                if isinstance(each.rule, SlotRule)
+            },
+            rows=rows,
+            null_keys=null_keys,
+            strangers=[
+                each.name for each in objects if each.kind == "table" and each.name not in named
+            ],
+            made_by=identity.operation if identity else "",
+            is_detached=found.detached,
+        )
+
+    def _tables_by_mapping(self, shard: str) -> dict[str, list[str]]:
+        detached = self.reader.config.shard(shard).detached
+        return {
+            each.name: [rule.name for rule in each.tables]
+            for each in self.reader.config.mappings.values()
+            if shard in each.shards and not detached
+        }
+
+    def _check_absent(self, place: Shard) -> None:
+        """Refuse a database that is there already: an operation makes its own."""
+        with self.connect(_WithShard(self.reader.topology, place)) as connections:
+            if connections.has_database(place.name):
+                raise PreflightError(
+                    f"there is a database {place.database} on {place.instance} already",
+                    next_step="name another with --database, or take it in as it is: shardhash "
+                    "shard adopt",
+                )
+
+    def _mapping_after(self, added: Shard, mapping: str, values: dict[str, Data] | None) -> Mapping:
+        """Return a mapping as the configuration will have it once a shard is adopted."""
+        config = self.reader.config
+        text = config.text
+        if added.name not in config.shards:
+            entry = {"instance": added.instance, "database": added.database}
+            text = add_shard(text, added.name, entry)
+        if values is not None:
+            text = add_mapping(text, mapping, values)
+        return Config.parse(text, source=config.source).mapping(mapping)
+
+
+def _adopted(reader: FactReader, shard: str, mapping: Mapping, name: str) -> AdoptedTable:
+    rule = next(each for each in mapping.tables if each.name == name)
+    with reader.connections.write(shard) as connection:
+        table = inspect_table(connection, name, reader.connections.backend(shard))
+        check_table(table)
+        keys = KeyReader(table, table.column(rule.key), KeyRouter.from_mapping(mapping)).facts(
+            connection, shard
+        )
+    return AdoptedTable(
+        table=table,
+        key=rule.key,
+        rows=keys.row_count,
+        owners=keys.owners,
+        null_keys=keys.null_keys,
+        folded_keys=keys.folded_keys,
+    )
+
+
+def _check_free(shards: object, name: str) -> None:
+    if name in shards:  # type: ignore[operator]
+        raise UsageError(
+            f"shard {name} is in the configuration already", next_step="choose another name"
+        )
+
+
+def _database_like(model: Shard, shard: str, app: str) -> str:
+    """Return a database name after a model's: shop_s1 gives shop_s3, all else app_s3."""
+    if model.database.endswith(model.name):
+        return model.database.removesuffix(model.name) + shard
+    return f"{app}_{shard}"

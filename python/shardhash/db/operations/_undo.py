@@ -1,0 +1,106 @@
+"""What turns a finished step around: moves between flip and prune, prunes with quarantine."""
+
+from shardhash.db.config import Config
+from shardhash.db.journal import OperationState, Phase, read_operations
+from shardhash.db.plan import Plan, Step, StepKind
+from shardhash.db.planning.move import plan_undo
+from shardhash.db.planning.steps import MovingTable, Transfer
+from shardhash.db.stores import ConfigStore
+from shardhash.errors import RefusedError
+from shardhash.slots import SlotSet
+
+__all__ = ["undo_plan"]
+
+
+def undo_plan(store: ConfigStore, config: Config, operation: str) -> Plan:
+    """Return the plan that turns an operation around.
+
+    Raises:
+        RefusedError: it is too early or too late for that; the message says what can be done.
+        UsageError: there is none of that name.
+    """
+    (state,) = read_operations(store, [operation])
+    flips = [i for i, step in enumerate(state.plan.steps) if step.kind is StepKind.FLIP]
+    if flips:
+        return _turned_around(state, config, flips)
+    restores = _restores(state)
+    if restores and state.phase is Phase.DONE:
+        return Plan(
+            operation="undo",
+            shard=state.plan.shard,
+            mapping=state.plan.mapping,
+            config_version=config.version,
+            steps=tuple(restores),
+            shards=state.plan.shards,
+            identities={},
+        )
+    raise RefusedError(
+        f"operation {operation} has nothing that undo could turn around",
+        next_step=f"shardhash op show {operation}; what has not flipped yet: shardhash op abort "
+        f"{operation}",
+    )
+
+
+def _turned_around(state: OperationState, config: Config, flips: list[int]) -> Plan:
+    steps = state.plan.steps
+    pruned = [i for i in state.begun if steps[i].kind is StepKind.PRUNE_PAGES]
+    if state.is_ended or pruned:
+        raise RefusedError(
+            f"the old rows of operation {state.id} are gone, or going: it cannot be turned around",
+            next_step="finish it with shardhash op resume, then move the slots back: "
+            "shardhash shard move",
+        )
+    if len(flips) > 1:
+        raise RefusedError(
+            f"operation {state.id} moves slots to several shards: it cannot be turned around",
+            next_step=f"shardhash op resume {state.id}, then move the slots back",
+        )
+    flip = steps[flips[0]]
+    if flips[0] not in state.done and not _has_flipped(config, flip):
+        raise RefusedError(
+            f"operation {state.id} has not flipped: nothing is to be turned around",
+            next_step=f"shardhash op abort {state.id}",
+        )
+    return plan_undo(state.plan, state.id, _transfer(state.plan), config_version=config.version)
+
+
+def _has_flipped(config: Config, flip: Step) -> bool:
+    placement = config.router(flip.arguments["mapping"]).placement
+    slots = SlotSet.parse(flip.arguments["slots"])
+    owned = placement.slots_of(flip.arguments["target"])  # type: ignore[union-attr]
+    return not slots - owned
+
+
+def _transfer(plan: Plan) -> Transfer:
+    """Return the transfer that the steps of a plan were made from."""
+    copies = [step for step in plan.steps if step.kind is StepKind.COPY]
+    first = copies[0].arguments
+    return Transfer(
+        mapping=first["mapping"],
+        slots=SlotSet.parse(first["slots"]),
+        source=first["source"],
+        target=first["target"],
+        tables=[
+            MovingTable(step.table or "", step.arguments["key"], step.rows or 0, step.size_bytes)
+            for step in copies
+        ],
+        guards=not plan.app_stopped,
+    )
+
+
+def _restores(state: OperationState) -> list[Step]:
+    """Return a step for each table whose rows were put into quarantine."""
+    return [
+        Step(
+            kind=StepKind.RESTORE,
+            shard=step.shard,
+            title=f"bring the rows of {step.table} back from quarantine",
+            check="a row that is back has left the quarantine in the same transaction",
+            is_reversible=False,
+            table=step.table,
+            rows=step.rows,
+            arguments={"recorded_by": state.id},
+        )
+        for step in state.plan.steps
+        if state.plan.quarantine and step.kind is StepKind.PRUNE
+    ]

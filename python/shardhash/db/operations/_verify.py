@@ -1,0 +1,246 @@
+"""Compare what shards hold with what the map says they hold. Nothing here writes."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from shardhash.db import sql
+from shardhash.db.executor import PageMismatch, ProgressListener, compare_tables
+from shardhash.db.inspect import KeyReader
+from shardhash.db.mapping import KeyRouter
+from shardhash.db.operations._reader import FactReader
+from shardhash.db.plan import Progress
+from shardhash.db.topology import Mapping as MappingRule
+from shardhash.db.topology import SlotRule, TableRule
+from shardhash.errors import UsageError
+from shardhash.slots import SlotSet
+
+__all__ = ["TableVerdict", "VerifyReport", "verify"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableVerdict:
+    """The rows of one table on one shard, by where they belong.
+
+    ``unowned`` are rows that the shard may hold while they move; ``misplaced`` counts, by owner,
+    those that it should not have; ``no_key`` have no key and belong where they are.
+    """
+
+    shard: str
+    table: str
+    rows: int
+    owned: int
+    unowned: int = 0
+    no_key: int = 0
+    misplaced: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyReport:
+    """What a verification found.
+
+    Attributes:
+        tables: every table that was looked at.
+        mismatches: by pair of shards the pages that differ, with their first rows.
+        problems: what is wrong with guards and slots, by shard.
+    """
+
+    tables: tuple[TableVerdict, ...]
+    mismatches: tuple[tuple[str, str, PageMismatch], ...] = ()
+    problems: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def misplaced(self) -> int:
+        """The number of rows that are where they should not be."""
+        return sum(sum(table.misplaced.values()) for table in self.tables)
+
+    @property
+    def is_clean(self) -> bool:
+        """Tell whether all rows are where, and what, they should be, and the guards hold."""
+        return not (self.misplaced or self.mismatches or self.problems)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON values; primary keys become text."""
+        return {
+            "clean": self.is_clean,
+            "tables": [asdict(table) for table in self.tables],
+            "mismatches": [
+                {"source": source, "target": target, **_page_json(page)}
+                for source, target, page in self.mismatches
+            ],
+            "problems": dict(self.problems),
+        }
+
+
+def _page_json(page: PageMismatch) -> dict[str, Any]:
+    keys = {
+        name: [[str(value) for value in key] for key in getattr(page, name)]
+        for name in ("missing", "extra", "differing")
+    }
+    return {
+        "table": page.table,
+        "page": page.number,
+        "source_rows": page.source_rows,
+        "target_rows": page.target_rows,
+        **keys,
+    }
+
+
+_Task = Callable[[], tuple[list[TableVerdict], list[tuple[str, str, PageMismatch]]]]
+
+
+def verify(
+    reader: FactReader,
+    shard: str | None,
+    *,
+    mapping: str | None,
+    against: str | None,
+    progress: ProgressListener | None,
+    executor: Executor | None,
+) -> VerifyReport:
+    """Look at every table; see ``Operations.verify``."""
+    config = reader.config
+    if shard is not None:
+        config.shard(shard)
+    chosen = [config.mapping(mapping)] if mapping else list(config.mappings.values())
+    if against is not None:
+        if shard is None:
+            raise UsageError(
+                f"verify against {against} compares it with one shard, and none is named",
+                next_step=f"shardhash shard verify NAME --against {against}",
+            )
+        tasks = list(_comparisons(reader, chosen, shard, against))
+    else:
+        tasks = list(_tasks(reader, chosen, shard))
+    tables: list[TableVerdict] = []
+    mismatches: list[tuple[str, str, PageMismatch]] = []
+    found = executor.map(_run, tasks) if executor else map(_run, tasks)
+    for number, (verdicts, pages) in enumerate(found, start=1):
+        tables += verdicts
+        mismatches += pages
+        if progress is not None:
+            progress(_progress(number, len(tasks), verdicts))
+    problems = {} if against else _problems(reader, chosen, shard)
+    return VerifyReport(tables=tuple(tables), mismatches=tuple(mismatches), problems=problems)
+
+
+def _run(task: _Task) -> tuple[list[TableVerdict], list[tuple[str, str, PageMismatch]]]:
+    return task()
+
+
+def _tasks(
+    reader: FactReader, mappings: Sequence[MappingRule], shard: str | None
+) -> Iterator[_Task]:
+    for mapping in mappings:
+        for name in _shards(mapping, shard):
+            for rule in mapping.tables:
+                yield lambda m=mapping, s=name, r=rule: ([_verdict(reader, m, s, r)], [])  # type: ignore[misc]
+        model, *others = mapping.shards
+        for table in mapping.global_tables:
+            for other in others:
+                if shard in (None, other, model):
+                    yield lambda t=table, a=model, b=other: ([], _compared(reader, t, a, b))  # type: ignore[misc]
+
+
+def _comparisons(
+    reader: FactReader, mappings: Sequence[MappingRule], shard: str, against: str
+) -> Iterator[_Task]:
+    reader.config.shard(against)
+    names = [
+        name
+        for mapping in mappings
+        if shard in mapping.shards or against in mapping.shards
+        for name in (*(rule.name for rule in mapping.tables), *mapping.global_tables)
+    ]
+    for table in dict.fromkeys(names):
+        yield lambda t=table: ([], _compared(reader, t, shard, against))  # type: ignore[misc]
+
+
+def _shards(mapping: MappingRule, shard: str | None) -> Iterable[str]:
+    return [name for name in mapping.shards if shard in (None, name)]
+
+
+def _verdict(reader: FactReader, mapping: MappingRule, shard: str, rule: TableRule) -> TableVerdict:
+    counts = (
+        _by_slot(reader, mapping, mapping.rule, shard, rule)
+        if isinstance(mapping.rule, SlotRule)
+        else _by_key(reader, mapping, shard, rule)
+    )
+    misplaced = {owner: count for owner, count in counts.items() if owner not in ("", shard, "?")}
+    return TableVerdict(
+        shard=shard,
+        table=rule.name,
+        rows=counts.total(),
+        owned=counts[shard],
+        unowned=counts["?"],
+        no_key=counts[""],
+        misplaced=dict(sorted(misplaced.items())),
+    )
+
+
+def _by_slot(
+    reader: FactReader, mapping: MappingRule, owners: SlotRule, shard: str, rule: TableRule
+) -> Counter[str]:
+    """Count rows by owner, as the server hashes them; "" has no key, "?" is on its way."""
+    table = reader.table(shard, rule.name)
+    statement = sql.count_by_slot(
+        table, table.column(rule.key), mapping.key.type, slot_count=owners.slot_count
+    )
+    unowned = mapping.unowned.get(shard, SlotSet())
+    counts: Counter[str] = Counter()
+    with reader.connections.write(shard) as connection:
+        for slot, count in connection.exec_driver_sql(statement.sql):
+            if slot is None:
+                counts[""] += count
+            else:
+                counts["?" if int(slot) in unowned else owners.owners[int(slot)]] += count
+    return counts
+
+
+def _by_key(reader: FactReader, mapping: MappingRule, shard: str, rule: TableRule) -> Counter[str]:
+    table = reader.table(shard, rule.name)
+    keys = KeyReader(table, table.column(rule.key), KeyRouter.from_mapping(mapping))
+    with reader.connections.write(shard) as connection:
+        facts = keys.facts(connection, shard)
+    own = facts.row_count - facts.null_keys - facts.foreign_rows
+    return Counter({**facts.owners, shard: own, "": facts.null_keys})
+
+
+def _compared(
+    reader: FactReader, name: str, shard: str, other: str
+) -> list[tuple[str, str, PageMismatch]]:
+    table = reader.table(shard, name)
+    pages = compare_tables(
+        lambda: reader.connections.write(shard), lambda: reader.connections.write(other), table
+    )
+    return [(shard, other, page) for page in pages]
+
+
+def _problems(
+    reader: FactReader, mappings: Sequence[MappingRule], shard: str | None
+) -> dict[str, str]:
+    """Return what is wrong with the guards of shards that have any."""
+    found: dict[str, str] = {}
+    for mapping in mappings:
+        if not isinstance(mapping.rule, SlotRule):
+            continue
+        guarded = [name for name in _shards(mapping, shard) if reader.is_guarded(mapping, name)]
+        found |= reader.unguarded(mapping, guarded)
+    return found
+
+
+def _progress(number: int, count: int, verdicts: Sequence[TableVerdict]) -> Progress:
+    rows = sum(verdict.rows for verdict in verdicts)
+    title = f"{verdicts[0].table} on {verdicts[0].shard}" if verdicts else "comparison"
+    return Progress(
+        operation="verify",
+        phase=number,
+        phases=count,
+        title=title,
+        rows_done=rows,
+        rows_about=rows,
+        rows_per_s=0.0,
+        eta_s=None,
+    )
