@@ -8,7 +8,7 @@ import pytest
 from query_cases import owner
 from servers import Fleet
 from shardhash.db import Cluster
-from shardhash.errors import DatabaseError, QueryRefusedError, UsageError
+from shardhash.errors import DatabaseError, QueryRefusedError, UsageError, WrongShardError
 
 OWNERS = {"s1": "0-7", "s2": "8-15"}
 ON_S1, ALSO_S1, ON_S2 = 0, 1, 2
@@ -202,3 +202,24 @@ def test_explanation_of_a_write_shows_each_part(cluster: Cluster) -> None:
         ("s2", f"INSERT INTO t VALUES (2, {ON_S2}, 'b')"),
     ]
     assert any("best_effort" in each for each in found.warnings)
+
+
+def test_write_that_meets_a_guard_is_tried_once_on_the_new_owner(
+    backend: Fleet, cluster: Cluster
+) -> None:
+    message = "shardhash: by_k slot 13 is foreign here; reload the map"
+    if backend.kind == "mysql":
+        action = f"SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '{message}'"
+    else:
+        action = f"BEGIN SELECT RAISE(ABORT, '{message}'); END"
+    backend.sql("s2", f"CREATE TRIGGER moved AFTER INSERT ON t FOR EACH ROW {action}")
+    with pytest.raises(WrongShardError, match="reload the map"):
+        cluster.query("INSERT INTO t VALUES (1, %s, 'a')", (ON_S2,))
+
+    moved = {"key": {"column": "k", "type": "int"}, "tables": ["t"],
+             "slots": {"count": 16, "owners": {"s1": "0-15"}}}  # fmt: skip
+    backend.write_config({"by_k": moved})
+    result = cluster.query("INSERT INTO t VALUES (1, %s, 'a')", (ON_S2,))
+
+    assert dict(result.committed) == {"s1": 1}
+    assert rows_of(backend, "s1") == [(1, ON_S2, "a")]

@@ -9,6 +9,7 @@ from shardhash.cli import (
     _mapping,
     _op,
     _plan,
+    _query,
     _ring,
     _shard,
 )
@@ -16,7 +17,7 @@ from shardhash.cli._commands import Commands, Parser, add_global_options
 
 __all__ = ["build_parser"]
 
-_GROUPS = (_demo, _init, _instance, _mapping, _shard, _plan, _op, _key, _ring, _config)
+_GROUPS = (_demo, _init, _instance, _mapping, _shard, _plan, _op, _query, _key, _ring, _config)
 
 _EPILOG = (
     "A changing command prints its plan and changes nothing until it is given --apply. "

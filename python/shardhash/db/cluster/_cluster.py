@@ -22,7 +22,7 @@ from shardhash.db.query import (
     query_options,
 )
 from shardhash.db.stores import ConfigStore, open_store
-from shardhash.errors import StaleMapError
+from shardhash.errors import StaleMapError, WrongShardError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -154,7 +154,8 @@ class Cluster:
     ) -> QueryResult:
         """Return the answer that one database with all rows would give, or refuse.
 
-        A write goes to the shard that its keys pin, and is committed there.
+        A write goes to the shard that its keys pin, and is committed there. If a guard there says
+        that the rows have moved, the map is read anew and the write tried once more.
 
         Args:
             sql: one statement, with ``%s`` or ``%(name)s`` for values on every backend.
@@ -185,6 +186,12 @@ class Cluster:
             best_effort=best_effort,
             memory_mb=memory_mb,
         )
+        try:
+            return self._current().engine.query(sql, params, options)
+        except WrongShardError as error:
+            if self._watch.refresh() != "new":
+                raise
+            _LOG.info("write_met_guard", extra={"fields": {"error": str(error)}})
         return self._current().engine.query(sql, params, options)
 
     def explain(

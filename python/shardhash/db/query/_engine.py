@@ -31,9 +31,7 @@ __all__ = ["QueryEngine"]
 _PLANS_KEPT = 1024
 _FACTS_KEPT_S = 60.0
 _MIB = 2**20
-_READS = frozenset(
-    {"SELECT", "WITH", "SHOW", "EXPLAIN", "DESC", "DESCRIBE", "VALUES", "PRAGMA", "("}
-)
+_READS = frozenset({"SELECT", "WITH", "SHOW", "EXPLAIN", "DESC", "DESCRIBE", "VALUES", "PRAGMA"})
 
 
 @dataclass(slots=True)
@@ -42,6 +40,12 @@ class _Named:
 
     text: QueryText
     backend: Backend
+
+    @property
+    def is_read(self) -> bool:
+        """Tell whether it begins as a statement that changes nothing."""
+        words = self.text.clean.split(None, 1)
+        return bool(words) and (words[0].upper() in _READS or words[0].startswith("("))
 
 
 class QueryEngine:
@@ -270,8 +274,7 @@ class QueryEngine:
         assert options.shards is not None
         values = bound(values_of(plan.text.names, params), plan.backend)
         (shard,) = options.shards
-        first = plan.text.clean.split(None, 1)[0].upper() if plan.text.clean.split() else ""
-        if first in _READS or first.startswith("("):
+        if plan.is_read:
             task = self._task(shard, plan.text.sent, values, options)
             return self._run([task], options, lambda answers: (answers[0].columns, answers[0].rows))
         count = self._connections.run_batch(
@@ -289,7 +292,7 @@ class QueryEngine:
         if isinstance(plan, _Named):
             assert options.shards is not None
             return Explanation(
-                kind="one shard",
+                kind="one shard" if plan.is_read else "write",
                 mapping="",
                 statements=(ShardStatement(options.shards[0], plan.text.sent),),
                 shard_count=len(self._config.shards),
