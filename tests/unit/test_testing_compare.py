@@ -57,6 +57,12 @@ def test_order_counts_only_where_the_question_fixes_it():
     assert verdict(one, other, is_ordered=False) is Verdict.SAME
 
 
+def test_floats_and_nulls_that_change_places_are_told_apart():
+    rows = [(0.0, None), (None, 0.0)]
+
+    assert verdict(answer(*rows), answer(*rows[::-1]), is_ordered=False) is Verdict.SAME
+
+
 def test_equal_rows_are_counted_where_order_does_not_matter():
     assert verdict(answer((1,), (1,), (2,)), answer((1,), (2,), (2,)), is_ordered=False) is (
         Verdict.WRONG

@@ -118,9 +118,10 @@ def _is_same_value(ours: object, theirs: object, tolerance: float) -> bool:
 
 
 def _sort_key(row: Row) -> tuple[object, ...]:
-    """Sort by what is exact first, so that floats a hair apart still meet."""
-    exact = [(type(value).__name__, repr(value)) for value in row if not isinstance(value, float)]
-    return (exact, [value for value in row if isinstance(value, float)])
+    """Sort by types and by what is exact first, so that floats a hair apart still meet."""
+    types = [type(value).__name__ for value in row]
+    exact = [repr(value) for value in row if not isinstance(value, float)]
+    return (types, exact, [value for value in row if isinstance(value, float)])
 
 
 def _shown(answer: Answer) -> str:

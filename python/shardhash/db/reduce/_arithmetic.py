@@ -60,7 +60,7 @@ def converter(column: ResultColumn) -> Callable[[Any], Any]:
     if column.type in ("TINYINT", "SMALLINT", "MEDIUMINT", "INT", "BIGINT"):
         return lambda value: None if value is None else int(_rounded(value))
     if column.type in ("DOUBLE", "FLOAT"):
-        return lambda value: None if value is None else float(value)
+        return lambda value: None if value is None else float(value) + 0.0  # no server shows -0
     return lambda value: value
 
 
@@ -69,7 +69,8 @@ def _decimal(value: Any, unit: Decimal) -> Any:
         raise _refused(value)
     if value is None:
         return None
-    return Decimal(value).quantize(unit, rounding=ROUND_HALF_UP, context=_EXACT)
+    rounded = Decimal(value).quantize(unit, rounding=ROUND_HALF_UP, context=_EXACT)
+    return rounded if rounded else abs(rounded)  # no server shows -0
 
 
 def _rounded(value: Any) -> Any:
