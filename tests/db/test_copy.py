@@ -178,6 +178,34 @@ def test_a_copy_that_is_done_is_not_done_again(backend):
     assert len(rows_of(backend, "s2")) == 20
 
 
+def test_rows_that_do_not_fit_into_one_text_are_copied_one_by_one(mysql_fleet, monkeypatch):
+    two_shards(mysql_fleet)
+    monkeypatch.setattr("shardhash.db.executor._table_copy._TEXT_BYTES", 300)
+
+    with work_on(mysql_fleet, "s1", "s2") as work:
+        assert copy_table(work, "s1", "s2", table_of(work, "s1"), ALL) == 201
+
+    assert rows_of(mysql_fleet, "s2") == rows_of(mysql_fleet, "s1")
+
+
+def test_rows_longer_than_a_packet_stop_the_copy_with_what_to_do(start_server, mysql_fleet):
+    narrow = start_server("--max-allowed-packet=1M")
+    mysql_fleet.servers = {"a": mysql_fleet.servers["a"], "b": narrow}
+    make(mysql_fleet, "CREATE TABLE t (id INT PRIMARY KEY, k INT, c LONGBLOB)", "s1", "s2")
+    for number, size in enumerate((400_000, 100, 700_000, 300_000, 1_500_000)):
+        mysql_fleet.sql("s1", "INSERT INTO t VALUES (%s, 1, %s)", (number, b"x" * size))
+
+    with work_on(mysql_fleet, "s1", "s2") as work:
+        with pytest.raises(DatabaseError, match="max_allowed_packet of s2") as stopped:
+            copy_table(work, "s1", "s2", table_of(work, "s1"), ALL)
+        assert "SET GLOBAL max_allowed_packet" in stopped.value.next_step
+        mysql_fleet.sql("s1", "DELETE FROM t WHERE id = 4")
+        assert copy_table(work, "s1", "s2", table_of(work, "s1"), ALL) == 4
+
+    query = "SELECT id, MD5(c) FROM t ORDER BY id"
+    assert mysql_fleet.sql("s2", query) == mysql_fleet.sql("s1", query)
+
+
 class Killed(BaseException):
     """What ends the process."""
 

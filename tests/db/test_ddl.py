@@ -243,3 +243,51 @@ def test_a_copy_of_one_moment_that_was_killed_becomes_one_of_a_later_moment(back
     assert (counts, mismatches) == ({"t": 98}, [])
     query = "SELECT * FROM t ORDER BY id"
     assert backend.sql("s2", query) == backend.sql("s1", query)
+
+
+def test_indexes_that_were_made_after_the_rows_are_the_models(mysql_fleet):
+    for shard in ("s1", "s2"):
+        mysql_fleet.add(shard)
+        mysql_fleet.sql(shard, "CREATE TABLE parents (id INT PRIMARY KEY, x INT, KEY (x))")
+        mysql_fleet.sql(
+            shard,
+            "CREATE TABLE `a``b%s` (id INT PRIMARY KEY, p INT, `u``%d` VARCHAR(9), note TEXT, "
+            "KEY plain (p), UNIQUE KEY `un``i%s` (`u``%d`), FULLTEXT KEY f (note), "
+            "KEY pre (note(7) DESC, p), CONSTRAINT `f``k%s` FOREIGN KEY (p) REFERENCES parents (id)"
+            " ON DELETE SET NULL, CHECK (id > 0)) COMMENT 'KEY `plain` (`p`)'",
+        )
+    mysql_fleet.sql("s1", "INSERT INTO parents VALUES (1, 1), (2, 2)")
+    mysql_fleet.sql(
+        "s1", "INSERT INTO `a``b%s` VALUES (1, 2, 'x', 'some words'), (2, NULL, 'y', '')"
+    )
+    seen = []
+    with work_on(mysql_fleet, "s1", "s2") as work:
+        tables = [table_of(work, "s1", name) for name in ("parents", "a`b%s")]
+        work.on_batch = lambda: seen.extend(show(mysql_fleet, "s2", "a`b%s"))
+        counts, mismatches = copy_snapshot(work, "s1", "s2", tables)
+
+    assert (counts, mismatches) == ({"parents": 2, "a`b%s": 2}, [])
+    assert "plain` (`p`)," not in seen[-1][1]
+    for name in ("parents", "a`b%s"):
+        assert show(mysql_fleet, "s2", name) == show(mysql_fleet, "s1", name)
+
+
+def test_a_copy_that_was_killed_without_its_indexes_ends_with_them(mysql_fleet):
+    for shard in ("s1", "s2"):
+        mysql_fleet.add(shard)
+        mysql_fleet.sql(shard, "CREATE TABLE t (id INT PRIMARY KEY, c VARCHAR(9), UNIQUE (c))")
+    mysql_fleet.sql("s1", "INSERT INTO t VALUES (1, 'a'), (2, 'b')")
+    with work_on(mysql_fleet, "s1", "s2") as work:
+        table = table_of(work, "s1")
+
+        def die():
+            raise Killed
+
+        work.on_batch = die
+        with pytest.raises(Killed):
+            copy_snapshot(work, "s1", "s2", [table])
+        assert "UNIQUE" not in show(mysql_fleet, "s2", "t")[0][1]
+        work.on_batch = lambda: None
+
+        assert copy_snapshot(work, "s1", "s2", [table]) == ({"t": 2}, [])
+    assert show(mysql_fleet, "s2", "t") == show(mysql_fleet, "s1", "t")

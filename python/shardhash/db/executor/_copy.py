@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from shardhash.db import sql
+from shardhash.db.executor._indexes import drop_indexes, make_indexes
 from shardhash.db.executor._pages import iter_pages
 from shardhash.db.executor._ports import RowWork
 from shardhash.db.executor._statements import mind_references, run
@@ -26,12 +27,14 @@ def copy_table(
     rows: RowFilter,
     *,
     sync: bool = False,
+    fresh: bool = False,
 ) -> int:
     """Copy the filter's rows from `source` to `target` and return how many there are.
 
     Without `sync` the source's rows must not change meanwhile, and a checkpoint of this operation
     is gone on from. With `sync` every page is compared by checksum, and one that differs is
-    replaced, so that a copy of an older state becomes one of the present.
+    replaced, so that a copy of an older state becomes one of the present. With `fresh` the target's
+    table was made by this operation as the source's is: it gets its indexes after its rows.
 
     Raises:
         MismatchError: the target has other rows with a primary or unique key of a row to copy.
@@ -46,7 +49,14 @@ def copy_table(
         read=lambda: work.read(source),
         beside=None if sync else _beside(work, source, target),
     )
-    return copy.sync() if sync else copy.copy()
+    if sync:
+        return copy.sync()
+    if fresh and not copy.has_begun():
+        drop_indexes(work, target, table)
+    copied = copy.copy()
+    if fresh:
+        make_indexes(work, source, target, table)
+    return copied
 
 
 def delete_copy(work: RowWork, shard: str, table: Table, rows: RowFilter) -> int:

@@ -46,11 +46,21 @@ class ExactWriter:
             taken = connection.exec_driver_sql(sql.insert_row(self.table), list(rows)).rowcount
             self._check(len(rows), taken, warnings=0)
             return
-        [(packet,)] = fetch(connection, sql.packet_size())
         head = sql.insert_head(self.table)
-        for piece in self._split(rows, int(packet * _PACKET_SHARE) - len(head)):
+        for piece in self._split(rows, self.room(connection)):
             taken = _execute(connection, head + b",".join(piece))
             self._check_server(connection, len(piece), taken)
+
+    def room(self, connection: "Connection") -> int:
+        """Return how many bytes of tuples the target's MySQL server takes in a statement."""
+        [(packet,)] = fetch(connection, sql.packet_size())
+        return int(packet * _PACKET_SHARE) - len(sql.insert_head(self.table))
+
+    def insert_text(self, connection: "Connection", text: bytes, count: int) -> None:
+        """Insert the ``count`` rows of a text of tuples."""
+        self._mind_references(connection)
+        taken = _execute(connection, sql.insert_head(self.table) + text)
+        self._check_server(connection, count, taken)
 
     def insert_beside(
         self, connection: "Connection", database: str, rows: RowFilter, page: Interval, count: int

@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from shardhash.db import sql
+from shardhash.db.executor._indexes import drop_indexes, make_indexes
 from shardhash.db.executor._ports import RowWork
 from shardhash.db.executor._statements import run
 from shardhash.db.executor._table_copy import TableCopy
@@ -27,6 +28,8 @@ def copy_snapshot(
     work: RowWork, source: str, target: str, tables: Sequence[Table]
 ) -> tuple[dict[str, int], list[PageMismatch]]:
     """Copy all rows of tables, parents first, and compare them with the same moment's.
+
+    Tables that are empty on the target get their indexes after their rows.
 
     Returns:
         The number of rows by table, and the pages that differ: none, unless somebody else wrote to
@@ -48,7 +51,13 @@ def copy_snapshot(
                 rows=RowFilter.all_rows(),
                 read=lambda: nullcontext(snapshot),
             )
-            counts[table.name] = copy.sync() if copy.has_begun() else copy.copy()
+            if copy.has_begun():
+                counts[table.name] = copy.sync()
+            else:
+                drop_indexes(work, target, table)
+                counts[table.name] = copy.copy()
+        for table in tables:
+            make_indexes(work, source, target, table)
         for table in tables:
             found.extend(
                 compare_tables(lambda: nullcontext(snapshot), lambda: work.read(target), table)

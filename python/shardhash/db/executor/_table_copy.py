@@ -7,6 +7,7 @@ killed goes on where its last commit was.
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from shardhash.db import sql
@@ -30,6 +31,7 @@ _PAGE_ROWS = 2_000
 _NO_LIMIT = 2**31 - 1
 _PAGE_BYTES = 4_000_000
 _BLOCK_BYTES = 1_000_000
+_TEXT_BYTES = 3_000_000  # far above a block, far below the default max_allowed_packet
 
 Checkpoint = tuple[PrimaryKey | None, int, bool]
 """The last primary key copied, the number of rows copied, and whether they are all."""
@@ -37,12 +39,13 @@ Checkpoint = tuple[PrimaryKey | None, int, bool]
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """The rows of a page; ``rows`` is None where the server takes them from beside itself."""
+    """The rows of a page: each, or all in one text, or none where they are beside the target."""
 
     page: Interval
     row_count: int
-    rows: list[Row] | None
     is_last: bool
+    rows: list[Row] | None = None
+    text: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +129,7 @@ class TableCopy:
 
     def _blocks(self, after: PrimaryKey | None) -> Generator[_Block, None, None]:
         """Yield the rows after a key; each block is read in a transaction of its own."""
-        next_block = self._read_block if self.beside is None else self._count_block
+        next_block = self._next_block()
         while True:
             with self.read() as connection:
                 block = next_block(connection, after)
@@ -135,8 +138,34 @@ class TableCopy:
                 return
             after = block.page[1]
 
+    def _next_block(self) -> "Callable[[Connection, PrimaryKey | None], _Block]":
+        if self.beside is not None:
+            return self._count_block
+        if self.table.backend is Backend.SQLITE:
+            return self._read_block
+        with self.work.read(self.target) as connection:
+            room = min(_TEXT_BYTES, self._writer.room(connection))
+        return partial(self._read_text, room)
+
+    def _limit(self) -> int:
+        return max(1, min(_PAGE_ROWS, int(_BLOCK_BYTES / self._row_bytes[0])))
+
+    def _read_text(self, room: int, connection: "Connection", after: PrimaryKey | None) -> _Block:
+        """Read rows as one text that fits into a statement, or one by one if they do not."""
+        limit = self._limit()
+        ends = fetch(connection, sql.filtered_page_end(self.table, self.rows, after, limit))
+        page = (after, ends[0] if ends else None)
+        run(connection, sql.allow_long_texts(room))
+        [(count, text)] = fetch(connection, sql.read_page_text(self.table, self.rows, *page))
+        [(warnings,)] = fetch(connection, sql.warning_count())
+        if warnings:
+            return self._read_block(connection, after)
+        if count:
+            self._row_bytes[0] = len(text) / count
+        return _Block(page, count, is_last=not ends, text=text or b"")
+
     def _read_block(self, connection: "Connection", after: PrimaryKey | None) -> _Block:
-        limit = max(1, min(_PAGE_ROWS, int(_BLOCK_BYTES / self._row_bytes[0])))
+        limit = self._limit()
         until = None
         sizes = sql.read_row_sizes(self.table, self.rows, after, limit)
         if sizes is not None:
@@ -145,14 +174,14 @@ class TableCopy:
             until = found[count - 1][:-1] if count < len(found) else None
         last_key, rows = self._read(connection, (after, until), limit)
         is_last = until is None and len(rows) < limit
-        return _Block((after, last_key or after), len(rows), rows, is_last)
+        return _Block((after, last_key or after), len(rows), is_last, rows=rows)
 
     def _count_block(self, connection: "Connection", after: PrimaryKey | None) -> _Block:
         ends = fetch(connection, sql.filtered_page_end(self.table, self.rows, after, _PAGE_ROWS))
         if ends:
-            return _Block((after, ends[0]), _PAGE_ROWS, None, is_last=False)
+            return _Block((after, ends[0]), _PAGE_ROWS, is_last=False)
         [(count,)] = fetch(connection, sql.count_page(self.table, self.rows, after))
-        return _Block((after, None), count, None, is_last=True)
+        return _Block((after, None), count, is_last=True)
 
     def _read(
         self, connection: "Connection", page: Interval, limit: int
@@ -178,17 +207,22 @@ class TableCopy:
         def insert(connection: "Connection") -> None:
             if self._checkpoint(connection) == checkpoint:
                 return
-            if block.rows is not None:
-                self._writer.insert(connection, block.rows)
-            else:
-                assert self.beside is not None
-                self._writer.insert_beside(
-                    connection, self.beside, self.rows, block.page, block.row_count
-                )
+            self._insert(connection, block)
             self._save(connection, checkpoint)
 
         self._batch(insert)
         self.work.on_rows(block.row_count)
+
+    def _insert(self, connection: "Connection", block: _Block) -> None:
+        if block.rows is not None:
+            self._writer.insert(connection, block.rows)
+        elif block.text is None:
+            assert self.beside is not None, "rows that are nowhere else are beside the target"
+            self._writer.insert_beside(
+                connection, self.beside, self.rows, block.page, block.row_count
+            )
+        elif block.row_count:
+            self._writer.insert_text(connection, block.text, block.row_count)
 
     def _replace(self, page: Interval, rows: list[Row]) -> None:
         """Put rows in the place of those of a page, in one transaction."""

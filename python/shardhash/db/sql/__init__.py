@@ -37,6 +37,7 @@ from shardhash.db.sql._control import (
     update_slots,
 )
 from shardhash.db.sql._copy import (
+    allow_long_texts,
     check_copyable,
     count_page,
     delete_page,
@@ -49,6 +50,7 @@ from shardhash.db.sql._copy import (
     read_filtered,
     read_keys,
     read_page,
+    read_page_text,
     read_row_sizes,
     warning_count,
 )
@@ -129,6 +131,7 @@ from shardhash.db.sql._rows import (
     read_rows,
 )
 from shardhash.db.sql._schema import (
+    alter_table,
     create_database,
     create_trial_table,
     create_trial_trigger,
@@ -157,6 +160,8 @@ __all__ = [
     "SlotState",
     "Statement",
     "add_pages",
+    "allow_long_texts",
+    "alter_table",
     "begin_snapshot",
     "check_copyable",
     "check_references",
@@ -242,6 +247,7 @@ __all__ = [
     "read_lock_waits",
     "read_name_folding",
     "read_page",
+    "read_page_text",
     "read_pages",
     "read_pruned",
     "read_row_sizes",

@@ -16,6 +16,7 @@ from shardhash.db.topology import Backend
 from shardhash.errors import PreflightError
 
 __all__ = [
+    "allow_long_texts",
     "check_copyable",
     "count_page",
     "delete_page",
@@ -28,6 +29,7 @@ __all__ = [
     "read_filtered",
     "read_keys",
     "read_page",
+    "read_page_text",
     "read_row_sizes",
     "warning_count",
 ]
@@ -65,9 +67,27 @@ def read_page(table: Table, rows: RowFilter, after: Key, until: Key, row_count: 
     if table.backend is Backend.SQLITE:
         row = ", ".join(quote(column.name, table.backend) for column in table.stored_columns)
     else:
-        literals = ", ',', ".join(map(_literal, table.stored_columns))
-        row = f"CAST(CONCAT('(', {literals}, ')') AS BINARY)"
+        row = _written_row(table)
     return _select(table, f"{key_columns(table)}, {row}", rows, after, until, row_count)
+
+
+def read_page_text(table: Table, rows: RowFilter, after: Key, until: Key) -> Statement:
+    """Return a MySQL SELECT of (row count, rows) of a page: the tuples of ``read_page``, joined.
+
+    The server cuts the text, with a warning, at ``group_concat_max_len``, and leaves out a row that
+    it cannot write down, so that the INSERT would take fewer rows than were counted.
+    """
+    where, parameters = rows.within(*page_condition(table, after, until))
+    return Statement(
+        f"SELECT COUNT(*), GROUP_CONCAT({_written_row(table)} SEPARATOR ',') "
+        f"FROM {table_name(table)} WHERE {where}",
+        parameters,
+    )
+
+
+def allow_long_texts(byte_count: int) -> Statement:
+    """Return what lets a MySQL session join rows up to a number of bytes."""
+    return Statement(f"SET SESSION group_concat_max_len = {int(byte_count)}")
 
 
 def read_keys(table: Table, rows: RowFilter, after: Key, until: Key, row_count: int) -> Statement:
@@ -167,6 +187,11 @@ def _select(
         f"ORDER BY {key_order(table)} LIMIT {row_count}",
         parameters,
     )
+
+
+def _written_row(table: Table) -> str:
+    literals = ", ',', ".join(map(_literal, table.stored_columns))
+    return f"CAST(CONCAT('(', {literals}, ')') AS BINARY)"
 
 
 def _literal(column: Column) -> str:

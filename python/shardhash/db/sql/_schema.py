@@ -1,9 +1,13 @@
 """Statements that make and drop databases and trial objects."""
 
-from shardhash.db.sql._text import Statement, quote, table_path
+from collections.abc import Sequence
+
+from shardhash.db.schema import Table
+from shardhash.db.sql._text import Statement, quote, table_name, table_path
 from shardhash.db.topology import Backend
 
 __all__ = [
+    "alter_table",
     "create_database",
     "create_trial_table",
     "create_trial_trigger",
@@ -23,6 +27,11 @@ def create_database(name: str) -> Statement:
 def drop_database(name: str) -> Statement:
     """Drop a MySQL database and all that is in it; nothing happens if there is none."""
     return Statement(f"DROP DATABASE IF EXISTS {quote(name, Backend.MYSQL)}")
+
+
+def alter_table(table: Table, changes: Sequence[str]) -> Statement:
+    """Return an ALTER TABLE of clauses in the server's own words, to be run as it is."""
+    return Statement(f"ALTER TABLE {table_name(table).replace('%%', '%')} {', '.join(changes)}")
 
 
 def create_trial_table(database: str, name: str) -> Statement:
