@@ -3,6 +3,7 @@
 import zlib
 from contextlib import contextmanager
 from datetime import date
+from itertools import count, islice
 
 from managers import manager_of
 from shardhash.db import guard, sql
@@ -32,9 +33,9 @@ def slot_of(key, slot_count=SLOTS):
     return zlib.crc32(data) & (slot_count - 1)
 
 
-def keys_in(slot, count=5, slot_count=SLOTS):
-    found = (key for key in range(1, 100_000) if slot_of(key, slot_count) == slot)
-    return [next(found) for _ in range(count)]
+def keys_in(slot, how_many=5, slot_count=SLOTS):
+    """Return the first integers whose key is in a slot."""
+    return list(islice((key for key in count(1) if slot_of(key, slot_count) == slot), how_many))
 
 
 def slot_mapping(key_type="int", column="k", tables=("orders",), slot_count=SLOTS):
@@ -119,9 +120,9 @@ def stored(key, kind):
     return str(key) if kind == "sqlite" and isinstance(key, date) else key
 
 
-def guard_all(fleet, mapping, count, *, owned=NO_SLOTS):
-    """Guard the shard s1 so that every key but those of the `owned` slots is refused."""
-    with control_of(fleet, "s1") as (connection, place):
+def guard_all(fleet, mapping, count, *, owned=NO_SLOTS, shard="s1"):
+    """Guard a shard so that every key but those of the `owned` slots is refused."""
+    with control_of(fleet, shard) as (connection, place):
         guard.fill_slots(connection, place, mapping.name, count, owned)
         guard.install_guards(connection, place, mapping, guarded(connection, place, mapping))
         guard.add_pass(connection, place, "op", TOKEN)

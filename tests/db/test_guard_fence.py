@@ -11,7 +11,7 @@ from threading import Event
 import pymysql
 import pytest
 
-from guarding import app_connection, execute, keys_in, place_of, refusal, set_up
+from guarding import app_connection, execute, keys_in, place_of, refusal, set_up, slot_mapping
 from managers import SteppedClock, manager_of
 from servers import MySQLFleet
 from shardhash.db import guard
@@ -110,6 +110,20 @@ def test_a_fence_waits_for_no_writer_of_other_slots(mysql_fleet):
         fence(mysql_fleet, range(4, 16, 2), wait_s=0)
         app.commit()
     assert states(mysql_fleet)[SlotState.FENCED] == SlotSet([1, *range(4, 16, 2)])
+
+
+def test_a_fence_of_thousands_of_slots_locks_no_other(mysql_fleet):
+    count = 65_536
+    set_up(mysql_fleet, "s1", mapping=slot_mapping(slot_count=count))
+    beside = [4, 5_000, 16_384, 40_000, 65_534]
+    with closing(app_connection(mysql_fleet, "s1", autocommit=False)) as app:
+        for number, slot in enumerate(beside):
+            key = keys_in(slot, 1, count)[0]
+            execute(app, f"INSERT INTO orders VALUES ({number}, {key}, 1)")
+
+        fence(mysql_fleet, range(5, count, 2), wait_s=0)
+        app.commit()
+    assert len(states(mysql_fleet)[SlotState.FENCED]) == 1 + len(range(5, count, 2))
 
 
 def test_a_sqlite_fence_waits_for_the_open_writer(sqlite_fleet):

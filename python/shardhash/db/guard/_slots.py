@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["drop_slots", "fill_slots", "read_slots", "set_slots"]
 
-_ROWS_A_STATEMENT = 500
+_ROWS_A_STATEMENT = 2_000  # servers give up on index ranges of too many values, and lock all rows
 _LISTED = 5
 
 
