@@ -8,10 +8,10 @@ BIN := .venv/bin
 
 export PYTHON
 
-.PHONY: help demo query-diff test sanitize fuzz lint bench format clean
+.PHONY: help demo query-diff test test-pythons sanitize fuzz lint bench format clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo:  ## shard 336,776 real flights over two SQLite shards, add a third, prune with proof
 	@scripts/setup
@@ -21,6 +21,9 @@ demo:  ## shard 336,776 real flights over two SQLite shards, add a third, prune 
 test:  ## run every test, on servers that the tests start and stop
 	@scripts/setup --servers test
 	@$(BIN)/python -m pytest
+
+test-pythons:  ## run the tests without servers on every CPython of this machine
+	@scripts/test-pythons
 
 sanitize:  ## run the core's Python tests on an extension with sanitizers
 	@scripts/setup test
