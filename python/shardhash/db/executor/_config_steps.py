@@ -114,8 +114,10 @@ def _flip(work: Work, step: Step) -> Result:
                 "changed their owners",
                 next_step="give them back to it in the configuration, then resume or abort",
             )
-        moved = present.with_slots_moved(slots, target)
-        text = set_slot_owners(config.text, mapping, _owner_texts(moved))
+        owners = {shard: present.slots_of(shard) for shard in present.shards}
+        owners[source] -= slots
+        owners[target] = owners.get(target, SlotSet()) | slots
+        text = set_slot_owners(config.text, mapping, owners)
         text = attach_shard(text, target)
         return set_unowned(
             text,

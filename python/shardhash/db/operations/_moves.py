@@ -179,6 +179,7 @@ class MovePlanner:
                     for table in rule.tables
                 ],
                 unguarded=unguarded,
+                strangers=self.reader.strangers(rule, target, slots) if options.sync else {},
             )
             for source, target, slots in moves
         ]

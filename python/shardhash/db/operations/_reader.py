@@ -144,6 +144,17 @@ class FactReader:
             size_bytes=size * count // total if size and total else size,
         )
 
+    def strangers(self, mapping: Mapping, shard: str, slots: SlotSet) -> dict[str, int]:
+        """Return by table how many rows of a shard are in none of some slots; none: left out."""
+        found = {}
+        for rule in mapping.tables:
+            table = self.table(shard, rule.name)
+            rows = self.row_filter(mapping, table, rule, slots)
+            with self.connections.write(shard) as connection:
+                total = connection.exec_driver_sql(sql.count_rows(table).sql).scalar_one()
+                found[rule.name] = int(total) - count_filter(connection, table, rows)
+        return {name: count for name, count in found.items() if count}
+
     def row_filter(
         self, mapping: Mapping, table: Table, rule: TableRule, slots: SlotSet
     ) -> RowFilter:

@@ -8,7 +8,14 @@ from typing import Any
 from shardhash.db.plan import Plan, Step, StepKind
 from shardhash.db.topology import Backend
 
-__all__ = ["AllocateFacts", "allocate_steps", "create_database", "grant", "plan_allocate"]
+__all__ = [
+    "AllocateFacts",
+    "allocate_steps",
+    "copy_global",
+    "create_database",
+    "grant",
+    "plan_allocate",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,15 +88,7 @@ def allocate_steps(facts: AllocateFacts) -> list[Step]:
         )
     )
     steps += [
-        Step(
-            kind=StepKind.COPY_GLOBAL,
-            shard=facts.shard,
-            title=f"copy the global table {name} from {facts.model}, and compare",
-            check="compares page by page",
-            table=name,
-            rows=facts.global_rows.get(name),
-            arguments={"model": facts.model},
-        )
+        copy_global(facts.shard, facts.model, name, rows=facts.global_rows.get(name))
         for name in facts.global_tables
     ]
     if facts.has_app_user and facts.backend is Backend.MYSQL:
@@ -125,6 +124,19 @@ def create_database(shard: str, instance: str, database: str) -> Step:
         title=f"create database {database} on {instance}",
         check="its control tables say that this operation made it",
         arguments={"instance": instance, "database": database},
+    )
+
+
+def copy_global(shard: str, model: str, table: str, *, rows: int | None = None) -> Step:
+    """Return the step that makes a global table's rows those of another shard."""
+    return Step(
+        kind=StepKind.COPY_GLOBAL,
+        shard=shard,
+        title=f"copy the global table {table} from {model}, and compare",
+        check="compares page by page",
+        table=table,
+        rows=rows,
+        arguments={"model": model},
     )
 
 

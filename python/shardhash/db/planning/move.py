@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from shardhash.db.plan import Plan, Step, StepKind
-from shardhash.db.planning.allocate import AllocateFacts, allocate_steps
+from shardhash.db.planning.allocate import AllocateFacts, allocate_steps, copy_global
 from shardhash.db.planning.movable import (
     MovableFacts,
     check_movable,
@@ -48,7 +48,9 @@ class MoveOptions:
 class MoveFacts:
     """The slots that go from one shard to another, and what was read of the tables.
 
-    ``unguarded`` says, by shard, what is wrong with its guards; empty: they hold.
+    ``unguarded`` says, by shard, what is wrong with its guards; empty: they hold. ``strangers``
+    counts, by table, rows of a copy that are in none of the slots: they would be in the cluster
+    twice.
     """
 
     source: str
@@ -56,6 +58,7 @@ class MoveFacts:
     slots: SlotSet
     tables: Sequence[MovableFacts]
     unguarded: MappingABC[str, str] = field(default_factory=dict)
+    strangers: MappingABC[str, int] = field(default_factory=dict)
 
 
 def plan_moves(
@@ -94,6 +97,8 @@ def plan_moves(
         _check(move, mapping, options)
     steps += allocate_steps(allocate) if allocate else []
     steps += _number_ids(moves)
+    if options.sync:
+        steps += _compare_globals(moves, mapping)
     for move in moves:
         transfer = _transfer(move, mapping, options)
         steps += transfer_steps(transfer)
@@ -172,6 +177,12 @@ def _check(move: MoveFacts, mapping: Mapping, options: MoveOptions) -> None:
     for each in move.tables:
         check_movable(each, move.source, move.target, sync=options.sync)
     check_names(move.tables, mapping.global_tables)
+    for table, count in sorted(move.strangers.items()):
+        raise PreflightError(
+            f"{move.target} holds {count} rows of {table} that are in none of {move.source}'s "
+            "slots, or have no key: they would be in the cluster twice",
+            next_step=f"delete them on {move.target}, then plan again",
+        )
     if not options.app_stopped:
         for shard, problem in sorted(move.unguarded.items()):
             raise PreflightError(
@@ -219,6 +230,15 @@ def _number_ids(moves: Sequence[MoveFacts]) -> list[Step]:
                 )
             )
     return steps
+
+
+def _compare_globals(moves: Sequence[MoveFacts], mapping: Mapping) -> list[Step]:
+    """Bring the global tables of a copy up to date before it becomes a shard."""
+    return [
+        copy_global(move.target, move.source, name)
+        for move in moves
+        for name in mapping.global_tables
+    ]
 
 
 def _one_hold(steps: Sequence[Step]) -> list[Step]:
