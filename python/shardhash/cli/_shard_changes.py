@@ -175,6 +175,13 @@ def _add_freeze(parser: Parser) -> None:
         help="refuse writes to the moving slots while they are copied (required for now)",
     )
     parser.add_argument(
+        "--fence-wait",
+        metavar="S",
+        type=float,
+        default=30.0,
+        help="seconds to wait for open transactions in the way (default: 30)",
+    )
+    parser.add_argument(
         "--app-stopped",
         action="store_true",
         help="nobody writes: guards are not needed, and not minded",
@@ -254,7 +261,9 @@ def _attach(options: argparse.Namespace, console: Console) -> Outcome:
             options.name,
             slots_of=options.slots_of,
             freeze=options.freeze,
+            fence_wait_s=options.fence_wait,
             app_stopped=options.app_stopped,
+            quarantine=options.quarantine,
         ),
     )
 
@@ -271,6 +280,7 @@ def _split(options: argparse.Namespace, console: Console) -> Outcome:
             fraction=options.fraction,
             by=options.by,
             freeze=options.freeze,
+            fence_wait_s=options.fence_wait,
             app_stopped=options.app_stopped,
             quarantine=options.quarantine,
             database=options.database,
@@ -288,6 +298,7 @@ def _move(options: argparse.Namespace, console: Console) -> Outcome:
             slots=options.slots,
             mapping=options.mapping,
             freeze=options.freeze,
+            fence_wait_s=options.fence_wait,
             app_stopped=options.app_stopped,
             quarantine=options.quarantine,
         ),
@@ -302,7 +313,9 @@ def _remove(options: argparse.Namespace, console: Console) -> Outcome:
             options.name,
             drain=options.drain,
             freeze=options.freeze,
+            fence_wait_s=options.fence_wait,
             app_stopped=options.app_stopped,
+            quarantine=options.quarantine,
         ),
     )
 

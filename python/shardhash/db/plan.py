@@ -54,6 +54,7 @@ class StepKind(StrEnum):
     COPY_GLOBAL = "copy_global"
     COPY_SNAPSHOT = "copy_snapshot"
     GRANT = "grant"
+    REVOKE = "revoke"
     GUARD = "guard"
     UNGUARD = "unguard"
     REGISTER = "register"

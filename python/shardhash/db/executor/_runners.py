@@ -21,6 +21,7 @@ RUNNERS: Mapping[StepKind, Runner] = {
     StepKind.COPY_GLOBAL: COPY_GLOBAL,
     StepKind.COPY_SNAPSHOT: COPY_SNAPSHOT,
     StepKind.GRANT: _shard_steps.GRANT,
+    StepKind.REVOKE: _shard_steps.REVOKE,
     StepKind.GUARD: _slot_steps.GUARD,
     StepKind.UNGUARD: _slot_steps.UNGUARD,
     StepKind.REGISTER: _config_steps.REGISTER,

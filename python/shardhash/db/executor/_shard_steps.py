@@ -24,7 +24,7 @@ from shardhash.errors import MismatchError, PreflightError
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["CREATE_DATABASE", "DROP_DATABASE", "GRANT", "NUMBER_IDS", "RELEASE"]
+__all__ = ["CREATE_DATABASE", "DROP_DATABASE", "GRANT", "NUMBER_IDS", "RELEASE", "REVOKE"]
 
 ID_BAND = 2**40
 
@@ -150,6 +150,12 @@ def _grant(work: Work, step: Step) -> Result:
     return {"warnings": list(plan.warnings)}
 
 
+def _end_grants(work: Work, step: Step) -> Result:
+    """Take the application's rights on a shard's database away."""
+    _revoke(work, step)
+    return {}
+
+
 def _revoke(work: Work, step: Step) -> None:
     shard, user = work.topology.shard(step.shard), work.config.app_user
     if user is None:
@@ -184,5 +190,6 @@ def _release(work: Work, step: Step) -> Result:
 CREATE_DATABASE = Runner(_create_database, _drop_what_was_made)
 DROP_DATABASE = Runner(_drop_database)
 GRANT = Runner(_grant, _revoke)
+REVOKE = Runner(_end_grants)
 NUMBER_IDS = Runner(_number_ids)
 RELEASE = Runner(_release)

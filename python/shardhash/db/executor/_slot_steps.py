@@ -11,8 +11,6 @@ from shardhash.slots import SlotSet
 
 __all__ = ["FENCE", "GUARD", "OPEN", "UNGUARD"]
 
-FENCE_WAIT_S = 30.0
-
 
 def _fence(work: Work, step: Step) -> Result:
     """Refuse every write to the slots, after those in flight have ended."""
@@ -23,7 +21,7 @@ def _fence(work: Work, step: Step) -> Result:
         step.arguments["mapping"],
         slots_of(step),
         token=work.leases.token(step.shard),
-        wait_s=step.arguments.get("wait_s", FENCE_WAIT_S),
+        wait_s=step.arguments["wait_s"],
         clock=work.clock,
     )
     return {}

@@ -18,7 +18,7 @@ from shardhash.db.guard._control import (
     use_pass,
     write_identity,
 )
-from shardhash.db.guard._fence import fence_slots
+from shardhash.db.guard._fence import check_fence, fence_slots
 from shardhash.db.guard._slots import drop_slots, fill_slots, read_slots, set_slots
 from shardhash.db.guard._triggers import (
     GuardedTable,
@@ -36,6 +36,7 @@ __all__ = [
     "Identity",
     "SlotState",
     "add_pass",
+    "check_fence",
     "check_token",
     "create_control",
     "drop_control",

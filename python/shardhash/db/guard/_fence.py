@@ -25,7 +25,7 @@ from shardhash.slots import SlotSet
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["fence_slots"]
+__all__ = ["check_fence", "fence_slots"]
 
 _LONGEST_WAIT_S = 1  # of one try; behind it other writers wait
 _FIRST_PAUSE_S = 0.1
@@ -81,6 +81,25 @@ def fence_slots(
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
+def check_fence(
+    connections: ConnectionManager, shard: str, place: ControlPlace, mapping: str
+) -> None:
+    """Refuse a shard on which a fence would not hold now; only reads.
+
+    Raises:
+        PreflightError: a crash could forget it, several servers take writes, or XA transactions
+            are prepared, whose writes would land after it.
+    """
+    fence = _Fence(connections, shard, place, mapping, SlotSet(), 0)
+    fence.check_server()
+    prepared = fence.count_prepared()
+    if prepared:
+        raise fence.refused(
+            f"{prepared} XA transactions are prepared there, whose writes would land after it",
+            "XA RECOVER lists them: XA COMMIT or XA ROLLBACK each",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class _Fence:
     connections: ConnectionManager
@@ -102,14 +121,14 @@ class _Fence:
             rows = fetch(connection, sql.read_fence_settings())
         settings = {name.lower(): value for name, value in rows}
         if settings["innodb_flush_log_at_trx_commit"] not in _DURABLE_FLUSHES:
-            raise self._refused("a crash of its server could forget the fence", _HOW_TO_FLUSH)
+            raise self.refused("a crash of its server could forget the fence", _HOW_TO_FLUSH)
         if settings.get("wsrep_on") == "ON" or settings.get(_GROUP) == "OFF":
-            raise self._refused(
+            raise self.refused(
                 "its cluster takes writes on several servers, which do not wait for each other",
                 "move the shard to a server that alone takes its writes",
             )
 
-    def _refused(self, reason: str, next_step: str) -> PreflightError:
+    def refused(self, reason: str, next_step: str) -> PreflightError:
         return PreflightError(
             f"slots of {self.mapping} on shard {self.shard} were to be fenced, but {reason}",
             next_step=next_step,
@@ -121,7 +140,7 @@ class _Fence:
         An XA transaction gives its locks back when it is prepared, and lands after the fence: so
         none may be prepared before or after.
         """
-        if self._count_prepared():
+        if self.count_prepared():
             return False
         try:
             opened = self._set_states()
@@ -129,14 +148,14 @@ class _Fence:
             if fault_of(error) in _PASSING:
                 return False
             raise
-        if not self._count_prepared():
+        if not self.count_prepared():
             return True
         self._open_again(opened)
         return False
 
     def stopped(self, wait_s: float) -> StoppedError:
         """Return the error that names what is in the way."""
-        prepared = self._count_prepared()
+        prepared = self.count_prepared()
         found = self._blockers()
         if prepared:
             found.insert(0, f"{prepared} prepared XA transactions (XA RECOVER lists them)")
@@ -169,7 +188,7 @@ class _Fence:
     ) -> None:
         set_slots(connection, self.place, self.mapping, slots, state, among={before})
 
-    def _count_prepared(self) -> int:
+    def count_prepared(self) -> int:
         if not self.is_server:
             return 0
         with self.connections.write(self.shard) as connection:

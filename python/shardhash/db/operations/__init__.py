@@ -22,6 +22,7 @@ from shardhash.db.operations._verify import VerifyReport, verify
 from shardhash.db.plan import Mechanism, Plan, Report
 from shardhash.db.planning.move import MoveOptions
 from shardhash.db.planning.prune import plan_prune
+from shardhash.db.planning.steps import FENCE_WAIT_S
 from shardhash.db.ports import Clock, Topology
 from shardhash.db.stores import ConfigStore, default_author
 from shardhash.db.throttle import ThrottleSettings
@@ -183,10 +184,23 @@ class Operations:
         return self._shards.clone(shard, target, instance=instance, using=using, database=database)
 
     def plan_attach(
-        self, shard: str, *, slots_of: str, freeze: bool = False, app_stopped: bool = False
+        self,
+        shard: str,
+        *,
+        slots_of: str,
+        freeze: bool = False,
+        fence_wait_s: float = FENCE_WAIT_S,
+        app_stopped: bool = False,
+        quarantine: bool = False,
     ) -> Plan:
         """Plan to hand a detached copy all slots of the shard it was copied from; only reads."""
-        options = MoveOptions(freeze=freeze, app_stopped=app_stopped, sync=True)
+        options = MoveOptions(
+            freeze=freeze,
+            app_stopped=app_stopped,
+            quarantine=quarantine,
+            sync=True,
+            fence_wait_s=fence_wait_s,
+        )
         return self._moves.attach(shard, slots_of, options=options)
 
     def plan_prune(
@@ -239,6 +253,7 @@ class Operations:
         fraction: float = 0.5,
         by: str = "slots",
         freeze: bool = False,
+        fence_wait_s: float = FENCE_WAIT_S,
         app_stopped: bool = False,
         quarantine: bool = False,
         database: str | None = None,
@@ -254,6 +269,7 @@ class Operations:
             by: ``"slots"`` or ``"rows"``: what the fraction is of.
             freeze: refuse writes to the moving slots while they move; required until changes can
                 be captured.
+            fence_wait_s: how long the fence waits for the transactions in its way.
             app_stopped: nobody writes; guards are not needed.
             quarantine: keep the source's old rows when they go.
             database: the name of a new shard's database.
@@ -262,7 +278,12 @@ class Operations:
             RefusedError: neither `freeze` nor `app_stopped`.
             PreflightError: rows could not be moved exactly.
         """
-        options = MoveOptions(freeze=freeze, app_stopped=app_stopped, quarantine=quarantine)
+        options = MoveOptions(
+            freeze=freeze,
+            app_stopped=app_stopped,
+            quarantine=quarantine,
+            fence_wait_s=fence_wait_s,
+        )
         return self._moves.split(
             shard,
             target,
@@ -282,6 +303,7 @@ class Operations:
         slots: SlotSet | str,
         mapping: str | None = None,
         freeze: bool = False,
+        fence_wait_s: float = FENCE_WAIT_S,
         app_stopped: bool = False,
         quarantine: bool = False,
     ) -> Plan:
@@ -290,7 +312,12 @@ class Operations:
         Arguments and errors are those of ``plan_split``; `slots` such as ``"0-99,200"`` are all
         the source's.
         """
-        options = MoveOptions(freeze=freeze, app_stopped=app_stopped, quarantine=quarantine)
+        options = MoveOptions(
+            freeze=freeze,
+            app_stopped=app_stopped,
+            quarantine=quarantine,
+            fence_wait_s=fence_wait_s,
+        )
         return self._moves.move(
             source, target, slots=_slots(slots) or SlotSet(), mapping=mapping, options=options
         )
@@ -301,14 +328,21 @@ class Operations:
         *,
         drain: bool = False,
         freeze: bool = False,
+        fence_wait_s: float = FENCE_WAIT_S,
         app_stopped: bool = False,
+        quarantine: bool = False,
     ) -> Plan:
         """Plan to take a shard out of the cluster; only reads.
 
         It must own no slot and hold no row; `drain` first moves its slots to the other shards of
         the mapping. A database that no operation made stays.
         """
-        options = MoveOptions(freeze=freeze, app_stopped=app_stopped)
+        options = MoveOptions(
+            freeze=freeze,
+            app_stopped=app_stopped,
+            quarantine=quarantine,
+            fence_wait_s=fence_wait_s,
+        )
         if drain:
             return self._moves.drain(shard, options=options)
         return self._shards.remove(shard)

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from shardhash.db import guard
 from shardhash.db.operations._reader import FactReader
 from shardhash.db.operations._shards import ShardPlanner
 from shardhash.db.plan import Plan, Step
-from shardhash.db.planning.allocate import AllocateFacts
+from shardhash.db.planning.allocate import AllocateFacts, grant
 from shardhash.db.planning.clone import check_drainable, removal_steps
 from shardhash.db.planning.move import MoveFacts, MoveOptions, plan_moves
-from shardhash.db.topology import Mapping
+from shardhash.db.topology import Backend, Mapping
 from shardhash.errors import PreflightError, UsageError
 from shardhash.slots import SlotMap, SlotSet
 
@@ -118,7 +119,10 @@ class MovePlanner:
             )
         rule = self.reader.mapping_of(source, None)
         slots = self.reader.slot_map(rule).slots_of(source)
-        return self._plan("attach", shard, rule, [(source, shard, slots)], options)
+        is_server = self.reader.connections.backend(shard) is Backend.MYSQL
+        first = [grant(shard)] if config.app_user is not None and is_server else []
+        moves = [(source, shard, slots)]
+        return self._plan("attach", shard, rule, moves, options, first_steps=first)
 
     def _check_pair(self, rule: Mapping, placement: SlotMap, source: str, target: str) -> None:
         for shard in (source, target):
@@ -161,11 +165,17 @@ class MovePlanner:
         options: MoveOptions,
         *,
         allocate: AllocateFacts | None = None,
+        first_steps: Sequence[Step] = (),
         last_steps: Sequence[Step] = (),
     ) -> Plan:
         new = {allocate.shard} if allocate else set()
         present = {name for move in moves for name in move[:2]} - new
         identities = self.reader.identities({*present, *self._others(rule)})
+        self.reader.check_privileges("move", present)
+        if not options.app_stopped:
+            for source in {move[0] for move in moves}:
+                place = self.reader.place(source)
+                guard.check_fence(self.reader.connections, source, place, rule.name)
         unguarded = {} if options.app_stopped else self.reader.unguarded(rule, sorted(present))
         facts = [
             MoveFacts(
@@ -192,6 +202,7 @@ class MovePlanner:
             config_version=self.reader.config.version,
             identities={name: identities[name] for name in present},
             allocate=allocate,
+            first_steps=first_steps,
             last_steps=last_steps,
         )
 

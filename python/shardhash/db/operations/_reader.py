@@ -12,11 +12,12 @@ from shardhash.db.guard import ControlPlace, GuardedTable, SlotState
 from shardhash.db.inspect import KeyReader, database_identity, inspect_table, table_size_bytes
 from shardhash.db.mapping import KeyRouter
 from shardhash.db.planning.movable import MovableFacts
+from shardhash.db.planning.privileges import OPERATIONS, missing_privileges, parse_grants
 from shardhash.db.planning.prune import TableFacts, check_table
 from shardhash.db.ports import Topology
 from shardhash.db.schema import Table
 from shardhash.db.sql import RowFilter
-from shardhash.db.topology import Mapping, RingRule, TableRule
+from shardhash.db.topology import Backend, Mapping, RingRule, TableRule
 from shardhash.errors import PreflightError, UsageError
 from shardhash.slots import SlotMap, SlotSet
 
@@ -83,6 +84,22 @@ class FactReader:
             names[identity] = shard
             found[shard] = hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
         return found
+
+    def check_privileges(self, operation: str, shards: Iterable[str]) -> None:
+        """Raise PreflightError where an account lacks what an operation needs on a shard."""
+        for shard in sorted(shards):
+            if self.connections.backend(shard) is Backend.SQLITE:
+                continue
+            with self.connections.write(shard) as connection:
+                grants = parse_grants(row[0] for row in connection.exec_driver_sql("SHOW GRANTS"))
+            database = self.topology.shard(shard).database
+            missing = missing_privileges(grants, OPERATIONS[operation], [database])
+            if missing:
+                raise PreflightError(
+                    f"the account of shard {shard} may not {operation}: it lacks "
+                    f"{'; '.join(missing)}",
+                    next_step=f"GRANT {'; GRANT '.join(missing)} to it",
+                )
 
     def table(self, shard: str, name: str) -> Table:
         """Return a table of a shard."""

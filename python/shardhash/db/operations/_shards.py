@@ -303,6 +303,7 @@ class ShardPlanner:
             ],
             made_by=identity.operation if identity else "",
             is_detached=found.detached,
+            has_grants=config.app_user is not None and place.backend is Backend.MYSQL,
         )
 
     def _tables_by_mapping(self, shard: str) -> dict[str, list[str]]:

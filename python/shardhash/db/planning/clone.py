@@ -140,6 +140,7 @@ class RemoveFacts:
         null_keys: how many of them have no key, so that no move takes them.
         strangers: tables of its database that no mapping names.
         made_by: the operation that made the database; empty: it was adopted.
+        has_grants: whether the application's account may be allowed to use it.
     """
 
     shard: str
@@ -151,6 +152,7 @@ class RemoveFacts:
     strangers: Sequence[str] = ()
     made_by: str = ""
     is_detached: bool = False
+    has_grants: bool = False
 
 
 def plan_removal(
@@ -217,6 +219,16 @@ def removal_steps(facts: RemoveFacts) -> list[Step]:
             is_reversible=False,
         )
     ]
+    if facts.has_grants:
+        steps.append(
+            Step(
+                kind=StepKind.REVOKE,
+                shard=facts.shard,
+                title=f"take the application's rights on {facts.database} away",
+                check="the server's grants",
+                is_reversible=False,
+            )
+        )
     if facts.made_by and (facts.is_detached or not facts.strangers):
         must_be_empty = [] if facts.is_detached else sorted(facts.rows)
         steps.append(

@@ -14,6 +14,7 @@ from shardhash.db.planning.movable import (
     parents_first,
 )
 from shardhash.db.planning.steps import (
+    FENCE_WAIT_S,
     MovingTable,
     Transfer,
     finish_steps,
@@ -36,12 +37,14 @@ class MoveOptions:
         app_stopped: nobody writes, so that guards are not needed.
         quarantine: keep what the final prune deletes, for ``undo``.
         sync: the target is a copy of the source: compare, and copy what differs.
+        fence_wait_s: how long the fence waits for the transactions in its way.
     """
 
     freeze: bool = False
     app_stopped: bool = False
     quarantine: bool = False
     sync: bool = False
+    fence_wait_s: float = FENCE_WAIT_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +74,7 @@ def plan_moves(
     config_version: str,
     identities: MappingABC[str, str],
     allocate: AllocateFacts | None = None,
+    first_steps: Sequence[Step] = (),
     last_steps: Sequence[Step] = (),
 ) -> Plan:
     """Return the plan that moves slots, one move after the other.
@@ -84,6 +88,7 @@ def plan_moves(
         config_version: version of the configuration.
         identities: by shard what tells its database from others.
         allocate: the shard to make first, where there is one.
+        first_steps: what comes before any row moves.
         last_steps: what follows when all rows have moved.
 
     Raises:
@@ -91,7 +96,7 @@ def plan_moves(
         PreflightError: rows could not be moved exactly.
     """
     _check_freeze(operation, options)
-    steps: list[Step] = []
+    steps: list[Step] = [*first_steps]
     finish: list[Step] = []
     for move in moves:
         _check(move, mapping, options)
@@ -205,6 +210,7 @@ def _transfer(move: MoveFacts, mapping: Mapping, options: MoveOptions) -> Transf
         guards=not options.app_stopped,
         sync=options.sync,
         quarantine=options.quarantine,
+        fence_wait_s=options.fence_wait_s,
     )
 
 

@@ -7,7 +7,18 @@ from typing import Any
 from shardhash.db.plan import Step, StepKind
 from shardhash.slots import SlotSet
 
-__all__ = ["MovingTable", "Transfer", "finish_steps", "prune_pages", "transfer_steps"]
+__all__ = [
+    "FENCE_WAIT_S",
+    "MovingTable",
+    "Transfer",
+    "finish_steps",
+    "prune_pages",
+    "transfer_steps",
+]
+
+
+FENCE_WAIT_S = 30.0
+"""How long a fence waits for the transactions in its way, by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +49,7 @@ class Transfer:
     sync: bool = False
     quarantine: bool = False
     is_published: bool = False
+    fence_wait_s: float = FENCE_WAIT_S
 
     @property
     def arguments(self) -> Mapping[str, Any]:
@@ -131,7 +143,7 @@ def _fence(transfer: Transfer) -> Step:
         shard=transfer.source,
         title=f"refuse writes to {len(transfer.slots):,} slots on {transfer.source}; reads go on",
         check="the states of the slots",
-        arguments=transfer.arguments,
+        arguments={**transfer.arguments, "wait_s": transfer.fence_wait_s},
     )
 
 
