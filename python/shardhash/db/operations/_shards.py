@@ -24,7 +24,7 @@ from shardhash.db.planning.clone import CloneFacts, RemoveFacts, plan_clone, pla
 from shardhash.db.planning.movable import tables_parents_first
 from shardhash.db.planning.prune import check_table
 from shardhash.db.ports import Topology
-from shardhash.db.topology import Instance, Mapping, Shard, SlotRule
+from shardhash.db.topology import Backend, Instance, Mapping, Shard, SlotRule
 from shardhash.errors import PreflightError, UsageError
 from shardhash.slots import SlotSet
 
