@@ -13,6 +13,7 @@ from shardhash.db.reduce import (
     converter,
     fold_groups,
     merge_sorted,
+    rounded,
     sort_rows,
 )
 from shardhash.db.tasks import ResultColumn, Row, ShardRows
@@ -102,7 +103,9 @@ class _Evaluator:
         if not all(test(state) for test in self._having):
             return None
         row = tuple([output(state) for output in self._outputs])
-        sorts = [row[part] if isinstance(part, int) else part(state) for part in self._sorts]
+        sorts = [
+            row[part] if isinstance(part, int) else rounded(part(state)) for part in self._sorts
+        ]
         return row, tuple(sorts)
 
     def _output(self, expression: Expression, column: ResultColumn, groups: Groups) -> Function:

@@ -5,7 +5,7 @@ Rows go in as drivers give them and come out as one server would have given them
 send along. What would take too much memory raises ``MemoryCapError``.
 """
 
-from shardhash.db.reduce._arithmetic import Expression, compute, converter
+from shardhash.db.reduce._arithmetic import Expression, compute, converter, rounded
 from shardhash.db.reduce._groups import Fold, GroupPlan, MemoryCap, fold_groups
 from shardhash.db.reduce._order import SortKey, merge_sorted, sort_rows
 
@@ -19,5 +19,6 @@ __all__ = [
     "converter",
     "fold_groups",
     "merge_sorted",
+    "rounded",
     "sort_rows",
 ]

@@ -1,8 +1,9 @@
 """MySQL's arithmetic over folded aggregates: exact decimals, three-valued logic.
 
 Sources: https://dev.mysql.com/doc/refman/8.0/en/precision-math.html, and for division the server's
-own rule (strings/decimal.c): the quotient is cut to whole words of nine digits after the point,
-and only the value that leaves the server is rounded.
+own rule (strings/decimal.c): a quotient is cut to whole words of nine digits after the point. It
+is rounded to the scale of its expression only where it is compared, sorted or sent. An average
+inside a larger expression is rounded before or after, as the server's plan has it.
 """
 
 import operator
@@ -14,7 +15,7 @@ from typing import Any
 from shardhash.db.tasks import ResultColumn
 from shardhash.errors import DatabaseError, QueryRefusedError
 
-__all__ = ["Expression", "compute", "converter"]
+__all__ = ["Expression", "compute", "converter", "rounded"]
 
 Expression = tuple[Any, ...]
 """``("ref", index)``, ``("const", value)`` or ``(operation, *expressions)``."""
@@ -25,7 +26,14 @@ _EXACT = Context(prec=300)
 _WORD = 9
 _DIVISION_SCALE = 4
 _INT_MIN, _UINT_MAX = -(2**63), 2**64
-_NO_SCALE = 31
+_MAX_SCALE = 38
+
+
+class _Quotient(Decimal):
+    """A number with more digits than its expression has: ``scale`` is the expression's."""
+
+    __slots__ = ("scale",)
+    scale: int
 
 
 def compute(
@@ -34,8 +42,44 @@ def compute(
     """Return a function of a group's state that computes an expression.
 
     ``division_scale`` is the server's ``div_precision_increment``. The function raises
-    QueryRefusedError where an operand is of a type whose rules are not known here.
+    QueryRefusedError where an operand is of a type whose rules are not known here, or where the
+    server's answer depends on its plan.
     """
+    if expression[0] == "avg" or not _has_average(expression):
+        return _compiled(expression, division_scale, rounds_averages=False)
+    exact = _compiled(expression, division_scale, rounds_averages=False)
+    rounded = _compiled(expression, division_scale, rounds_averages=True)
+    return lambda state: _agreed(exact(state), rounded(state))
+
+
+def rounded(value: Any) -> Any:
+    """Return a computed number as it is compared and sorted: with the scale of its expression."""
+    if isinstance(value, _Quotient):
+        unit = Decimal(1).scaleb(-value.scale)
+        return value.quantize(unit, rounding=ROUND_HALF_UP, context=_EXACT)
+    return value
+
+
+def _has_average(expression: Expression) -> bool:
+    return expression[0] == "avg" or any(
+        isinstance(part, tuple) and _has_average(part) for part in expression[1:]
+    )
+
+
+def _agreed(exact: Any, early: Any) -> Any:
+    """Return a value that does not depend on when the server rounds its averages."""
+    if rounded(exact) != rounded(early):
+        raise QueryRefusedError(
+            "an expression over AVG() of all shards: whether the average is rounded before or "
+            "after depends on the server's plan, and it matters here",
+            next_step="write SUM(x) / COUNT(x) in place of AVG(x), or compute in the application",
+        )
+    return exact
+
+
+def _compiled(
+    expression: Expression, division_scale: int, *, rounds_averages: bool
+) -> Callable[[State], Any]:
     name, *arguments = expression
     if name == "ref":
         index = arguments[0]
@@ -43,9 +87,11 @@ def compute(
     if name == "const":
         value = arguments[0]
         return lambda state: value
-    parts = [compute(part, division_scale=division_scale) for part in arguments]
+    parts = [_compiled(part, division_scale, rounds_averages=rounds_averages) for part in arguments]
     if name in _LAZY:
         return _LAZY[name](parts)
+    if name == "avg" and rounds_averages:
+        return lambda state: rounded(_divide(parts[0](state), parts[1](state), division_scale))
     if name in ("/", "avg"):
         return lambda state: _divide(parts[0](state), parts[1](state), division_scale)
     function = _STRICT[name]
@@ -114,6 +160,7 @@ def _whole(value: int) -> int:
 
 def _arithmetic(exact: str, approximate: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     in_decimal = getattr(_EXACT, exact)
+    joined = operator.add if exact == "multiply" else max
 
     def apply(left: Any, right: Any) -> Any:
         left, right = _numbers(left, right)
@@ -121,9 +168,23 @@ def _arithmetic(exact: str, approximate: Callable[[Any, Any], Any]) -> Callable[
             return approximate(left, right)
         if isinstance(left, int) and isinstance(right, int):
             return _whole(approximate(left, right))
-        return in_decimal(Decimal(left), Decimal(right))
+        scale = min(joined(_declared(left), _declared(right)), _MAX_SCALE)
+        return _with_scale(in_decimal(Decimal(left), Decimal(right)), scale)
 
     return apply
+
+
+def _declared(value: Any) -> int:
+    """Return the scale of the expression that a number comes from."""
+    return value.scale if isinstance(value, _Quotient) else _scale(Decimal(value))
+
+
+def _with_scale(value: Decimal, scale: int) -> Decimal:
+    if _scale(value) <= scale:
+        return value
+    quotient = _Quotient(value)
+    quotient.scale = scale
+    return quotient
 
 
 def _divide(left: Any, right: Any, division_scale: int) -> Any:
@@ -143,12 +204,20 @@ def _divide(left: Any, right: Any, division_scale: int) -> Any:
     bottom = numerator[1] * denominator[0]
     quotient = abs(top) // abs(bottom)
     sign = -1 if (top < 0) != (bottom < 0) else 1
-    return Decimal(sign * quotient).scaleb(-digits, context=_EXACT)
+    found = Decimal(sign * quotient).scaleb(-digits, context=_EXACT)
+    return _with_scale(found, min(_declared(left) + division_scale, _MAX_SCALE))
 
 
 def _scale(value: Decimal) -> int:
     exponent = value.as_tuple().exponent
     return max(0, -exponent) if isinstance(exponent, int) else 0
+
+
+def _signed(value: Any, exact: Callable[[Decimal], Decimal], plain: Callable[[Any], Any]) -> Any:
+    """Change a number's sign and nothing else of it."""
+    if isinstance(value, Decimal):
+        return _with_scale(exact(value), _declared(value))
+    return plain(_numbers(value)[0])
 
 
 def _integer_divide(left: Any, right: Any) -> Any:
@@ -191,6 +260,7 @@ def _towards(rounding: str) -> Callable[[Any], Any]:
 
 def _compare(test: Callable[[Any, Any], bool]) -> Callable[[Any, Any], int]:
     def apply(left: Any, right: Any) -> int:
+        left, right = rounded(left), rounded(right)
         if type(left) is type(right) and isinstance(left, date | datetime):
             return int(test(left, right))
         if isinstance(left, float) != isinstance(right, float):
@@ -290,10 +360,8 @@ _STRICT: dict[str, Callable[..., Any]] = {
     "*": _arithmetic("multiply", operator.mul),
     "div": _integer_divide,
     "%": _modulo,
-    "neg": lambda value: _EXACT.minus(value) if isinstance(value, Decimal) else -_numbers(value)[0],
-    "abs": lambda value: (
-        _EXACT.abs(value) if isinstance(value, Decimal) else abs(_numbers(value)[0])
-    ),
+    "neg": lambda value: _signed(value, Decimal.copy_negate, operator.neg),
+    "abs": lambda value: _signed(value, Decimal.copy_abs, abs),
     "round": _round,
     "floor": _towards(ROUND_FLOOR),
     "ceil": _towards(ROUND_CEILING),
