@@ -5,6 +5,10 @@ import pytest
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Set what `--benchmark-timer` and `--benchmark-columns` would."""
-    config.option.benchmark_timer = "time.process_time"
-    config.option.benchmark_columns = ["min", "median", "iqr", "rounds"]
+    """Set what options of pytest-benchmark would."""
+    option = config.option
+    option.benchmark_timer = "time.process_time"
+    option.benchmark_columns = ["min", "median", "iqr", "rounds"]
+    option.benchmark_max_time = "0.5"
+    option.benchmark_min_rounds = 7
+    option.benchmark_disable_gc = True

@@ -1,0 +1,114 @@
+"""How much memory does a ring take a point, how large is the package, and how long its import?"""
+
+import io
+import subprocess
+import sys
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+import contest
+import shardhash
+import shardhash._core
+from inputs import POINTS_PER_NODE
+
+RINGS = 8
+GROWTH = """
+import os
+import peers
+from inputs import names
+from shardhash import HashRing
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+make = {make}
+kept = [make({node_count})]
+before = resident()
+for _ in range({rings}):
+    kept.append(make({node_count}))
+print((resident() - before) / {rings} / ({node_count} * {points}))
+"""
+MAKE = {
+    "shardhash": "lambda count: HashRing(names(count))",
+    "uhashring": "peers.uhashring",
+    "fastring": "peers.fastring",
+}
+
+
+def in_a_process(code: str) -> str:
+    """Run code in a process of its own, beside these files, and return what it prints."""
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "ModuleNotFoundError" in ended.stderr:
+        raise ImportError(ended.stderr.splitlines()[-1])
+    ended.check_returncode()
+    return ended.stdout
+
+
+def bytes_per_point(contestant: str, node_count: int) -> float:
+    code = GROWTH.format(
+        make=MAKE[contestant], node_count=node_count, rings=RINGS, points=POINTS_PER_NODE
+    )
+    return float(in_a_process(code))
+
+
+@pytest.mark.parametrize("node_count", [100, 1000])
+def test_memory(benchmark: BenchmarkFixture, node_count: int) -> None:
+    """Growth of the process by eight rings more."""
+
+    def measure() -> dict[str, float]:
+        figures = {}
+        for contestant in MAKE:
+            with suppress(ImportError):
+                figures[contestant] = bytes_per_point(contestant, node_count)
+        return figures
+
+    contest.measured(benchmark, f"memory-{node_count}", measure)
+
+
+def least_import_ms(statement: str, runs: int = 9) -> float:
+    code = (
+        "import time; started = time.process_time()\n"
+        f"{statement}\n"
+        "print(time.process_time() - started)"
+    )
+    return min(float(in_a_process(code)) for _ in range(runs)) * 1e3
+
+
+@pytest.mark.parametrize(
+    ("row", "statement"),
+    [
+        ("import", "import shardhash"),
+        ("import-ring", "from shardhash import HashRing"),
+        ("import-all", "from shardhash import *"),
+    ],
+)
+def test_import(benchmark: BenchmarkFixture, row: str, statement: str) -> None:
+    """CPU time beyond that of an interpreter that has started."""
+    contest.measured(benchmark, row, lambda: {"shardhash": least_import_ms(statement)})
+
+
+def zipped_mb() -> float:
+    """Return the size of what a wheel holds, packed as a wheel is."""
+    package = Path(shardhash.__file__).parent
+    compiled = Path(shardhash._core.__file__)
+    sources = [path for path in package.rglob("*") if path.suffix in (".py", ".pyi", ".typed")]
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as wheel:
+        for path in [*sources, compiled]:
+            wheel.write(path, path.name)
+    return len(packed.getvalue()) / 1e6
+
+
+def test_wheel(benchmark: BenchmarkFixture) -> None:
+    contest.measured(benchmark, "wheel", lambda: {"shardhash": zipped_mb()})
