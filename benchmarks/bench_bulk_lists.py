@@ -32,7 +32,7 @@ def comprehension(node_count: int, keys: Keys) -> Action:
     points, owners = peers.points_and_owners(node_count)
 
     def place() -> object:
-        hashes = np.array([xxh64_intdigest(key) for key in keys], np.uint64)
+        hashes = np.array([xxh64_intdigest(key.encode()) for key in keys], np.uint64)
         return owners[np.searchsorted(points, (hashes >> np.uint64(32)).astype(np.uint32))]
 
     return place
@@ -43,7 +43,7 @@ def jump(node_count: int, keys: Keys) -> Action:
     from jump import hash as jump_hash
     from xxhash import xxh64_intdigest
 
-    return lambda: [jump_hash(xxh64_intdigest(key), node_count) for key in keys]
+    return lambda: [jump_hash(xxh64_intdigest(key.encode()), node_count) for key in keys]
 
 
 RING: dict[str, Callable[[int, Keys], Action]] = {

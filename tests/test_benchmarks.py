@@ -1,0 +1,65 @@
+"""What is published of the benchmarks follows from the figures that are kept."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import report
+from picture import drawn
+from rows import ROWS, Row
+
+ROOT = Path(__file__).parents[1]
+KEPT = json.loads(report.LATEST.read_text())
+
+
+def test_table_in_the_readme_is_that_of_the_latest_figures() -> None:
+    assert report.with_table(report.README.read_text(), KEPT) == report.README.read_text()
+
+
+def test_picture_is_that_of_the_latest_figures() -> None:
+    assert report.PICTURE.read_text() == drawn(KEPT)
+
+
+def test_every_row_has_a_figure_of_ours() -> None:
+    assert [row.name for row in ROWS if "shardhash" not in KEPT["figures"][row.name]] == []
+
+
+def test_every_script_has_its_question_in_the_readme() -> None:
+    named = set(re.findall(r"^\| `(bench_\w+\.py)` \|", report.README.read_text(), re.MULTILINE))
+
+    assert named == {path.name for path in (ROOT / "benchmarks").glob("bench_*.py")}
+
+
+ROW = Row("r", "title", "ns", 10, {"peer": 3})
+TIMED = {
+    "extra_info": {"row": ROWS[0].name, "contestant": "shardhash", "count": 1000, "cached": False},
+    "stats": {"median": 31.5e-6, "iqr": 0.63e-6},
+}
+
+
+def test_figure_is_the_median_of_one_key_in_the_unit_of_the_row() -> None:
+    figures = report.figures_of([TIMED])
+
+    assert figures[ROWS[0].name] == {"shardhash": 31.5, "shardhash spread": 0.02}
+
+
+@pytest.mark.parametrize(
+    ("row", "figures", "told"),
+    [
+        (ROW, {"shardhash": 10.0, "peer": 30.0}, "met"),
+        (ROW, {"shardhash": 10.0, "peer": 29.0}, "missed: 2.9x peer for 3x"),
+        (ROW, {"shardhash": 10.0}, "met (peer not here)"),
+        (ROW, {"peer": 30.0}, "not measured"),
+        (ROW, {"shardhash": 10.0, "peer cached": 1.0, "peer": 30.0}, "met"),
+        (Row("r", "title", "ns", 10), {"shardhash": 10.0}, "met"),
+        (Row("r", "title", "ns", 10), {"shardhash": 11.0}, "missed: 11 for 10"),
+        (Row("r", "title", "x", 1.8, more_is_better=True), {"shardhash": 1.9}, "met"),
+        (Row("r", "t", "x", 1.8, more_is_better=True), {"shardhash": 1.7}, "missed: 1.7 for 1.8"),
+    ],
+)
+def test_result_tells_met_or_by_how_much_not(
+    row: Row, figures: dict[str, float], told: str
+) -> None:
+    assert report.result(row, figures) == told
