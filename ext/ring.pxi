@@ -174,7 +174,7 @@ cdef class Ring:
         Complexity: linear in the points passed, about n for small n.
         """
         cdef uint64_t hash = hash_key(self.ring.hash, 0, key)
-        cdef Py_ssize_t wanted = self.checked_n(n), i
+        cdef Py_ssize_t wanted = self.checked_n(n)
         cdef uint64_t seen[1024]  # SH_SEEN_WORDS(SH_NODES_MAX)
         cdef uint16_t few[64]
         cdef uint16_t *found = few
@@ -183,9 +183,27 @@ cdef class Ring:
             many = PyBytes_FromStringAndSize(NULL, wanted * 2)
             found = <uint16_t *>PyBytes_AS_STRING(many)
         sh_ring_lookup_n(&self.ring, hash, <size_t>wanted, seen, found)
-        return tuple([self.nodes[<Py_ssize_t>found[i]] for i in range(wanted)])
+        return self.nodes_at(found, wanted)
 
-    cdef Py_ssize_t checked_n(self, n) except -1:
+    cdef tuple nodes_at(self, const uint16_t *numbers, Py_ssize_t count):
+        cdef tuple found = PyTuple_New(count)
+        cdef Py_ssize_t i
+        for i in range(count):
+            node = self.nodes[<Py_ssize_t>numbers[i]]
+            Py_INCREF(node)  # which PyTuple_SET_ITEM takes over
+            PyTuple_SET_ITEM(found, i, node)
+        return found
+
+    cdef inline Py_ssize_t checked_n(self, n) except -1:
+        cdef int overflow = 0
+        cdef Py_ssize_t wanted
+        if PyLong_CheckExact(n):
+            wanted = PyLong_AsLongAndOverflow(n, &overflow)
+            if 1 <= wanted <= self.placed_count:
+                return wanted
+        return self.slowly_checked_n(n)
+
+    cdef Py_ssize_t slowly_checked_n(self, n) except -1:
         cdef Py_ssize_t wanted
         try:
             wanted = n
@@ -195,7 +213,7 @@ cdef class Ring:
             raise PlacementError(f"n is {type(n).__name__}: it must be an int") from error
         if not 1 <= wanted <= self.placed_count:
             raise PlacementError(
-                f"{shown(n)} distinct nodes were asked for, and the ring has "
+                f"{n!r:.40} distinct nodes were asked for, and the ring has "
                 f"{self.placed_count} with a point: ask for 1 to that many"
             )
         return wanted

@@ -1,4 +1,4 @@
-/* CRC-32 (slicing by 8), CRC-16/XMODEM, and the latter as Redis Cluster applies it. */
+/* CRC-32 and CRC-16/XMODEM (slicing by 8), and the latter as Redis Cluster applies it. */
 #include "internal.h"
 #include "xor_table.h"
 
@@ -29,8 +29,18 @@ static const uint32_t CRC32[8][256] = {
                  0xD3E51BB5u, 0x844A0EFAu, 0x4225077Du, 0xCCAA009Eu),
 };
 
-static const uint16_t CRC16[256] =
-    SH_XOR_TABLE(0x9188u, 0x48C4u, 0x2462u, 0x1231u, 0x8108u, 0x4084u, 0x2042u, 0x1021u);
+/* The same for CRC-16, whose register shifts the other way: x -> x << 1 ^ (x & 0x8000 ? P : 0) from
+ * P = 0x1021 on, the lowest bit first. */
+static const uint16_t CRC16[8][256] = {
+    SH_XOR_TABLE(0x9188u, 0x48C4u, 0x2462u, 0x1231u, 0x8108u, 0x4084u, 0x2042u, 0x1021u),
+    SH_XOR_TABLE(0x1B98u, 0x0DCCu, 0x06E6u, 0x0373u, 0x89A9u, 0xCCC4u, 0x6662u, 0x3331u),
+    SH_XOR_TABLE(0x3B5Au, 0x1DADu, 0x86C6u, 0x4363u, 0xA9A1u, 0xDCC0u, 0x6E60u, 0x3730u),
+    SH_XOR_TABLE(0xDD38u, 0x6E9Cu, 0x374Eu, 0x1BA7u, 0x85C3u, 0xCAF1u, 0xED68u, 0x76B4u),
+    SH_XOR_TABLE(0x22D0u, 0x1168u, 0x08B4u, 0x045Au, 0x022Du, 0x8906u, 0x4483u, 0xAA51u),
+    SH_XOR_TABLE(0xD420u, 0x6A10u, 0x3508u, 0x1A84u, 0x0D42u, 0x06A1u, 0x8B40u, 0x45A0u),
+    SH_XOR_TABLE(0xABF9u, 0xDDECu, 0x6EF6u, 0x377Bu, 0x93ADu, 0xC1C6u, 0x60E3u, 0xB861u),
+    SH_XOR_TABLE(0xFD81u, 0xF6D0u, 0x7B68u, 0x3DB4u, 0x1EDAu, 0x0F6Du, 0x8FA6u, 0x47D3u),
+};
 
 /* The last 0 to 3 bytes, in one step instead of one for each byte. */
 static inline uint32_t crc32_tail(uint32_t crc, const uint8_t *p, size_t size) {
@@ -68,8 +78,18 @@ static inline uint32_t crc32(const uint8_t *p, size_t size) {
 
 static inline uint16_t crc16(const uint8_t *p, size_t size) {
     uint32_t crc = 0;
+    for (; size >= 8; p += 8, size -= 8) {
+        crc = (uint32_t)CRC16[7][p[0] ^ crc >> 8] ^ CRC16[6][p[1] ^ (crc & 0xFF)] ^ CRC16[5][p[2]] ^
+              CRC16[4][p[3]] ^ CRC16[3][p[4]] ^ CRC16[2][p[5]] ^ CRC16[1][p[6]] ^ CRC16[0][p[7]];
+    }
+    if (size >= 4) {
+        crc = (uint32_t)CRC16[3][p[0] ^ crc >> 8] ^ CRC16[2][p[1] ^ (crc & 0xFF)] ^ CRC16[1][p[2]] ^
+              CRC16[0][p[3]];
+        p += 4;
+        size -= 4;
+    }
     for (; size > 0; p++, size--) {
-        crc = (crc << 8 & 0xFF00) ^ CRC16[crc >> 8 ^ *p];
+        crc = (crc << 8 & 0xFF00) ^ CRC16[0][crc >> 8 ^ *p];
     }
     return (uint16_t)crc;
 }
