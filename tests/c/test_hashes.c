@@ -115,6 +115,34 @@ static void test_spans_equal_single_keys(void) {
     }
 }
 
+#define MANY 150
+
+/* Runs of short keys of all lengths, long ones among them, each batch a little shorter. */
+static void test_many_keys_equal_single_keys(void) {
+    uint8_t bytes[MANY];
+    sh_span keys[MANY];
+    for (size_t i = 0; i < MANY; i++) {
+        bytes[i] = (uint8_t)(29 * i + 5);
+    }
+    for (size_t i = 0; i < MANY; i++) {
+        size_t size = i < 60 ? i : i < 120 ? 7 * i % 57 : 61 * i % MANY;
+        keys[i] = (sh_span){exact_copy(bytes, size), size};
+    }
+    for (int hash = SH_HASH_CRC32; hash <= LAST_HASH; hash++) {
+        for (size_t start = 0; start < MANY; start++) {
+            uint64_t hashes[MANY];
+            size_t count = MANY - start;
+            sh_hash_spans((sh_hash)hash, 5, keys + start, count, hashes);
+            for (size_t i = 0; i < count; i++) {
+                CHECK(hashes[i] == sh_hash_span((sh_hash)hash, 5, keys[start + i]));
+            }
+        }
+    }
+    for (size_t i = 0; i < MANY; i++) {
+        free((void *)(uintptr_t)keys[i].data);
+    }
+}
+
 int main(void) {
     test_known_answers();
     test_md5_suite();
@@ -122,5 +150,6 @@ int main(void) {
     test_hashes_read_no_byte_beyond_the_key();
     test_an_empty_key_needs_no_data();
     test_spans_equal_single_keys();
+    test_many_keys_equal_single_keys();
     return check_failures != 0;
 }
