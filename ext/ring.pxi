@@ -213,7 +213,7 @@ cdef class Ring:
             raise PlacementError(f"n is {type(n).__name__}: it must be an int") from error
         if not 1 <= wanted <= self.placed_count:
             raise PlacementError(
-                f"{n!r:.40} distinct nodes were asked for, and the ring has "
+                f"{shown(n)} distinct nodes were asked for, and the ring has "
                 f"{self.placed_count} with a point: ask for 1 to that many"
             )
         return wanted
