@@ -166,20 +166,21 @@ def fill_whole(fleet: Fleet, shard: str = "whole", *, shuffled_by: int | None = 
             cursor.execute("COMMIT")
 
 
-def write_config(fleet: Fleet, mappings: dict[str, Any] | None = None) -> Path:
+def write_config(fleet: Fleet, *, max_age_s: float = 30.0) -> Path:
     """Write the configuration of a fleet, its dates without quotes, and return its path."""
-    path = fleet.write_config(mappings or MAPPINGS)
-    path.write_text(re.sub(r'"(\d{4}-\d\d-\d\d)"', r"\1", path.read_text()))
+    path = fleet.write_config(MAPPINGS)
+    text = re.sub(r'"(\d{4}-\d\d-\d\d)"', r"\1", path.read_text())
+    path.write_text(f"{text}map_max_age_s: {max_age_s}\n")
     return path
 
 
 @contextmanager
-def hostile_twins(fleet: Fleet, mappings: dict[str, Any] | None = None) -> Iterator[Twins]:
+def hostile_twins(fleet: Fleet, *, max_age_s: float = 30.0) -> Iterator[Twins]:
     """Yield twins over the hostile rows, the shards filled."""
     fill_whole(fleet)
     for shard in SHARDS:
         fleet.add(shard)
-    path = write_config(fleet, mappings)
+    path = write_config(fleet, max_age_s=max_age_s)
     with Twins.open(path, whole="whole", float_tolerance=0.0) as twins:
         twins.fill()
         yield twins

@@ -190,14 +190,20 @@ def _sqlite_table(connection: "Connection", name: str) -> Table:
         parents=tuple(_sqlite_references(connection, name)),
         triggers=triggers,
         delete_triggers=_on_delete(triggers),
-        auto_increment=_sqlite_numbering(in_key),
+        auto_increment=_sqlite_numbering(connection, name, in_key),
     )
 
 
-def _sqlite_numbering(in_key: Sequence[Any]) -> str | None:
-    """Return the column that is the row's own number (https://sqlite.org/autoinc.html)."""
-    is_number = len(in_key) == 1 and in_key[0][2].upper() == "INTEGER"
-    return in_key[0][1] if is_number else None
+def _sqlite_numbering(connection: "Connection", name: str, in_key: Sequence[Any]) -> str | None:
+    """Return the column with a counter that never goes back (https://sqlite.org/autoinc.html)."""
+    if len(in_key) != 1 or in_key[0][2].upper() != "INTEGER":
+        return None
+    (definition,) = _rows(
+        connection,
+        "SELECT sql FROM sqlite_master WHERE type = 'table' AND lower(name) = lower(?)",
+        name,
+    )[0]
+    return in_key[0][1] if "AUTOINCREMENT" in definition.upper() else None
 
 
 def _affinity(declared: str) -> str:
