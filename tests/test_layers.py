@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1] / "python" / "shardhash"
 
 PURE = [
     *("_version", "errors", "_types", "_core"),
-    *("_names", "_moves", "keys", "hashing", "ranges", "slots", "ring", "interop"),
+    *("_names", "_moves", "_drawing", "keys", "hashing", "ranges", "slots", "ring", "interop"),
     *("db.topology", "db.schema", "db.sql", "db.tasks", "db.reduce", "db.mapping", "db.config"),
     "db.plan",
     *("db.columns", "db.planning"),

@@ -261,6 +261,12 @@ class HashRing(Ring):
             f"version {self.version_hash}>"
         )
 
+    def _repr_html_(self) -> str:
+        """Return a drawing of each node's part of the positions, for notebooks."""
+        from shardhash._drawing import ring_drawing
+
+        return ring_drawing(repr(self)[1:-1], self.nodes, *self._points())
+
 
 def _weights_of(nodes: Iterable[str] | Mapping[str, float]) -> dict[str, float]:
     if not isinstance(nodes, Mapping):

@@ -332,6 +332,13 @@ class RangeMap:
             f"on {len(self)} shards, version {self.version_hash}>"
         )
 
+    def _repr_html_(self) -> str:
+        """Return a drawing of the ranges and their shards, for notebooks."""
+        from shardhash._drawing import range_drawing
+
+        bounds = [shown(bound) for bound in self._bounds]
+        return range_drawing(repr(self)[1:-1], self._shards, self._owner_of_range, bounds)
+
     def _index(self, shard: str) -> int:
         try:
             return self._shards.index(shard)

@@ -315,6 +315,13 @@ class SlotMap(SlotTable):
             f"version {self.version_hash}>"
         )
 
+    def _repr_html_(self) -> str:
+        """Return a drawing of each shard's slots, for notebooks."""
+        from shardhash._drawing import slot_drawing
+
+        ranges = [slots.ranges for slots in self._sets().values()]
+        return slot_drawing(repr(self)[1:-1], self.shards, ranges)
+
     def _sets(self) -> Mapping[str, SlotSet]:
         """Return the slots of every shard, in shard order; made once, when first asked for."""
         if self._slot_sets is None:
