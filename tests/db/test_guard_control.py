@@ -93,6 +93,15 @@ def test_a_token_only_rises(shard):
         assert guard.read_token(connection, place) == (8, "op2")
 
 
+def test_a_token_is_raised_where_a_crash_left_tables_without_their_row(shard):
+    with control_of(shard, "s1") as (connection, place):
+        schema = "" if shard.kind == "sqlite" else f"{shard.database('s1')}_shardhash."
+        connection.exec_driver_sql(f"DELETE FROM {schema}_shardhash_fence")
+
+        guard.raise_token(connection, place, 3, "op1")
+        guard.check_token(connection, place, 3)
+
+
 @pytest.mark.parametrize("token", [6, 8])
 def test_another_token_than_the_shards_changes_nothing(shard, token):
     with control_of(shard, "s1") as (connection, place):

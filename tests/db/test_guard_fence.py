@@ -70,19 +70,29 @@ def test_a_slot_of_another_shard_is_not_fenced(shard):
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_a_fence_waits_for_the_open_writer(mysql_fleet, level):
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"INSERT INTO orders VALUES (2, {KEY}, 1)",
+        "UPDATE orders SET v = 2 WHERE id = 1",
+        "DELETE FROM orders WHERE id = 1",
+    ],
+)
+def test_a_fence_waits_for_the_open_writer(mysql_fleet, level, statement):
     set_up(mysql_fleet, "s1")
+    mysql_fleet.sql("s1", f"INSERT INTO orders VALUES (1, {KEY}, 1)")
     with closing(app_connection(mysql_fleet, "s1", autocommit=False)) as app:
         execute(app, f"SET SESSION TRANSACTION ISOLATION LEVEL {level}")
-        execute(app, f"INSERT INTO orders VALUES (1, {KEY}, 1)")
+        execute(app, statement)
+        written = execute(app, "SELECT * FROM orders")
 
         with pytest.raises(StoppedError, match=r"in the way are .*connection [0-9]+ of root"):
-            fence(mysql_fleet)
+            fence(mysql_fleet, wait_s=0)
         assert states(mysql_fleet)[SlotState.FENCED] == SlotSet([1])
         fence(mysql_fleet, clock=SteppedClock(then=app.commit))
 
     assert states(mysql_fleet)[SlotState.FENCED] == SlotSet([1, SLOT])
-    assert mysql_fleet.sql("s1", "SELECT id FROM orders") == [(1,)]
+    assert mysql_fleet.sql("s1", "SELECT * FROM orders") == written
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -133,7 +143,7 @@ def test_a_sqlite_fence_waits_for_the_open_writer(sqlite_fleet):
         execute(app, f"INSERT INTO orders VALUES (1, {KEY}, 1)")
 
         with pytest.raises(StoppedError, match="in the way are another process that writes"):
-            fence(sqlite_fleet)
+            fence(sqlite_fleet, wait_s=0)
         fence(sqlite_fleet, clock=SteppedClock(then=lambda: execute(app, "COMMIT")))
 
     assert states(sqlite_fleet)[SlotState.FENCED] == SlotSet([1, SLOT])
@@ -255,7 +265,7 @@ def test_the_transactions_in_the_way_are_named_without_what_they_said(mysql_flee
         number = app.thread_id()
 
         with pytest.raises(StoppedError) as stopped:
-            fence(mysql_fleet)
+            fence(mysql_fleet, wait_s=0)
     assert re.search(rf"connection {number} of root \(\d+ s\)", str(stopped.value))
     assert "987654321" not in str(stopped.value) + stopped.value.next_step
     assert stopped.value.exit_code == 4

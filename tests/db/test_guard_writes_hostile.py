@@ -20,6 +20,7 @@ from guarding import (
 )
 from managers import manager_of
 from shardhash.db import guard
+from shardhash.db.connections import SessionSettings
 from shardhash.db.sql import SlotState
 from shardhash.errors import DatabaseError, WrongShardError
 from shardhash.slots import SlotSet
@@ -63,6 +64,25 @@ def test_a_pass_that_is_taken_back_does_not_go_on_in_the_pool(shard):
             guard.use_pass(connection, place.backend, None)
         with pytest.raises(WrongShardError), manager.write("s1") as connection:
             connection.exec_driver_sql(WRITE)
+
+
+def test_a_pass_ends_only_after_the_writes_that_used_it(mysql_fleet):
+    set_up(mysql_fleet, "s1")
+    mysql_fleet.sql("s1", f"INSERT INTO orders VALUES (1, {MINE}, 1)")
+    session = SessionSettings(lock_wait_s=1)
+    with control_of(mysql_fleet, "s1", session=session) as (connection, place):
+        guard.add_pass(connection, place, "op", TOKEN)
+        connection.commit()
+        with closing(app_connection(mysql_fleet, "s1", autocommit=False)) as tool:
+            execute(tool, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            execute(tool, "SET @shardhash_pass = %s", [TOKEN])
+            execute(tool, "UPDATE orders SET k = 1")
+
+            with pytest.raises(Exception, match="Lock wait timeout"):
+                guard.remove_pass(connection, place, "op")
+            connection.rollback()
+            tool.commit()
+            guard.remove_pass(connection, place, "op")
 
 
 def test_a_pass_is_seen_by_a_transaction_that_began_before_it(mysql_fleet):

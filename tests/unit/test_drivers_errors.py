@@ -1,5 +1,6 @@
 """What each error of a driver becomes, and which ones may pass."""
 
+import pickle
 import sqlite3
 import ssl
 from contextlib import closing
@@ -14,7 +15,9 @@ from shardhash.errors import (
     AccessDeniedError,
     DatabaseError,
     ServerUnreachableError,
+    ShardKeyError,
     TransientError,
+    WrongShardError,
 )
 
 PLACE = Place(instance="east", address="10.0.0.5:3306", shard="s1", database="shop_s1")
@@ -166,3 +169,58 @@ def test_an_ordinary_sqlite_error_keeps_its_words(tmp_path: Path) -> None:
 
     assert type(error) is DatabaseError
     assert str(error).endswith("no such table: ghost")
+
+
+def signalled(text):
+    return err.OperationalError(1644, text)
+
+
+@pytest.mark.parametrize(
+    ("error", "slot", "state"),
+    [
+        (signalled("shardhash: by_key slot 12 is fenced here; reload the map"), 12, "fenced"),
+        (signalled("shardhash: by_key range 0 is foreign here; reload the map"), 0, "foreign"),
+        (signalled("shardhash: by_key slot 7 is missing here; reload the map"), 7, "missing"),
+        (
+            sqlite3.IntegrityError("shardhash: by_key slot is foreign here; reload the map"),
+            None,
+            "foreign",
+        ),
+    ],
+)
+def test_a_guards_refusal_names_mapping_slot_and_state(error, slot, state):
+    refusal = translate(error, PLACE)
+
+    assert isinstance(refusal, WrongShardError)
+    assert (refusal.mapping, refusal.slot, refusal.state) == ("by_key", slot, state)
+    assert str(refusal).startswith(str(PLACE))
+    assert refusal.next_step
+    assert fault_of(refusal) is None
+
+
+@pytest.mark.parametrize("what", ["row without", "change of"])
+def test_a_guards_refusal_of_a_key_is_another_error(what):
+    for error in (signalled, sqlite3.IntegrityError):
+        refusal = translate(error(f"shardhash: by_key takes no {what} a shard key"), PLACE)
+        assert isinstance(refusal, ShardKeyError)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        signalled("stock is negative"),
+        signalled("the shardhash: by_key slot 1 is fenced here"),
+        sqlite3.IntegrityError("UNIQUE constraint failed: orders.id"),
+        err.OperationalError(1062, "shardhash: by_key slot 1 is fenced here"),
+    ],
+)
+def test_what_others_signal_is_no_refusal_of_a_guard(error):
+    assert type(translate(error, PLACE)) is DatabaseError
+
+
+def test_a_refusal_survives_the_way_between_processes():
+    error = signalled("shardhash: by_key slot 12 is fenced here; reload the map")
+    refusal = translate(error, PLACE)
+
+    copied = pickle.loads(pickle.dumps(refusal))
+    assert (copied.slot, copied.state, copied.next_step) == (12, "fenced", refusal.next_step)

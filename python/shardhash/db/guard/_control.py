@@ -130,6 +130,8 @@ def raise_token(connection: "Connection", place: ControlPlace, token: int, opera
         LeaseLostError: a higher token was here, or the same of another operation.
     """
     found, holder = _locked_token(connection, place, "exclusive")
+    if found < 0:  # a crash came between the tables and their row
+        run(connection, sql.insert_fence(place))
     if found > token or (found == token and holder != operation):
         raise _lost(place, token, found, holder)
     run(connection, sql.update_fence(place, token, operation))
