@@ -220,6 +220,15 @@ def test_a_server_that_could_forget_the_fence_is_refused(start_server, tmp_path,
     assert (SLOT in states(fleet)[SlotState.FENCED]) is durable
 
 
+def test_a_member_of_a_cluster_that_writes_everywhere_is_refused(start_server, tmp_path):
+    server = start_server("--wsrep-on=ON", "--wsrep-provider=none", "--binlog-format=ROW")
+    fleet = MySQLFleet(tmp_path, servers={"a": server})
+    set_up(fleet, "s1")
+
+    with pytest.raises(PreflightError, match="takes writes on several servers"):
+        fence(fleet)
+
+
 def test_a_fence_outlives_the_servers_crash(start_server, tmp_path):
     server = start_server()
     fleet = MySQLFleet(tmp_path, servers={"a": server})
