@@ -58,7 +58,15 @@ def _copy(work: Work, step: Step) -> Result:
     source, target = step.arguments["source"], step.arguments["target"]
     table = _table(work, source, step)
     rows = _rows(work, table, step)
-    copied = copy_table(work, source, target, table, rows, sync=step.arguments["sync"])
+    copied = copy_table(
+        work,
+        source,
+        target,
+        table,
+        rows,
+        sync=step.arguments["sync"],
+        fresh=target in work.plan.new_shards,
+    )
     return {"rows": {table.name: {"copied": copied}}}
 
 

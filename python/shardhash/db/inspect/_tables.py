@@ -162,7 +162,7 @@ def _mysql_column(row: Sequence[Any]) -> Column:
 
 
 def _sqlite_table(connection: "Connection", name: str) -> Table:
-    master = "SELECT type FROM sqlite_master WHERE name = ? AND type IN ('table', 'view')"
+    master = "SELECT type, sql FROM sqlite_master WHERE name = ? AND type IN ('table', 'view')"
     found = _rows(connection, master, name)
     if not found:
         raise _missing(name)
@@ -190,20 +190,17 @@ def _sqlite_table(connection: "Connection", name: str) -> Table:
         parents=tuple(_sqlite_references(connection, name)),
         triggers=triggers,
         delete_triggers=_on_delete(triggers),
-        auto_increment=_sqlite_numbering(connection, name, in_key),
+        auto_increment=_sqlite_numbering(found[0][1] or "", in_key),
     )
 
 
-def _sqlite_numbering(connection: "Connection", name: str, in_key: Sequence[Any]) -> str | None:
-    """Return the column with a counter that never goes back (https://sqlite.org/autoinc.html)."""
-    if len(in_key) != 1 or in_key[0][2].upper() != "INTEGER":
-        return None
-    (definition,) = _rows(
-        connection,
-        "SELECT sql FROM sqlite_master WHERE type = 'table' AND lower(name) = lower(?)",
-        name,
-    )[0]
-    return in_key[0][1] if "AUTOINCREMENT" in definition.upper() else None
+def _sqlite_numbering(text: str, in_key: Sequence[Any]) -> str | None:
+    """Return the column whose numbers SQLite keeps a counter of.
+
+    Source: https://sqlite.org/autoinc.html; without AUTOINCREMENT there is no counter.
+    """
+    has_counter = re.search(r"\bAUTOINCREMENT\b", _QUOTED.sub(" x ", text), re.IGNORECASE)
+    return in_key[0][1] if has_counter and in_key else None
 
 
 def _affinity(declared: str) -> str:
