@@ -7,7 +7,7 @@ import pytest
 
 from copying import SLOT_COUNT, insert_rows, slots, table_of, work_on
 from shardhash.db.connections import SessionSettings
-from shardhash.db.executor import copy_table, delete_copy
+from shardhash.db.executor._copy import copy_table, delete_copy
 from shardhash.db.sql import RowFilter
 from shardhash.errors import DatabaseError, MismatchError
 

@@ -3,7 +3,8 @@
 import pytest
 
 from copying import table_of, work_on
-from shardhash.db.executor import copy_snapshot, create_programs, create_tables
+from shardhash.db.executor._ddl import create_programs, create_tables
+from shardhash.db.executor._snapshot import copy_snapshot
 from shardhash.db.inspect import list_objects
 from shardhash.errors import DatabaseError, PreflightError
 

@@ -5,12 +5,10 @@ import zlib
 import pytest
 
 from copying import SLOT_COUNT, insert_rows, slots, table_of, work_on
-from shardhash.db.executor import (
-    copy_table,
-    prune_pages,
-    restore_quarantine,
-    verify_table,
-)
+from shardhash.db.executor._copy import copy_table
+from shardhash.db.executor._prune_pages import prune_pages
+from shardhash.db.executor._quarantine import restore_quarantine
+from shardhash.db.executor._verify import verify_table
 from shardhash.db.sql import RowFilter
 from shardhash.errors import MismatchError
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from shardhash.db import sql
 from shardhash.db.executor._ports import RowWork
+from shardhash.db.executor._quarantine import make_quarantine
+from shardhash.db.executor._statements import run
 from shardhash.db.inspect import KeyReader
 from shardhash.db.plan import KeptRow, Mechanism, TablePrune
 from shardhash.db.schema import Table
@@ -64,6 +66,7 @@ class PruneRun:
     keys: KeyReader
     proof: bool
     batch_rows: int
+    quarantine: bool = False
 
     def run(self) -> PruneTally:
         """Delete the foreign rows and return the tally.
@@ -71,6 +74,8 @@ class PruneRun:
         Raises:
             DatabaseError: a batch failed and was rolled back; those before it are whole.
         """
+        if self.quarantine:
+            make_quarantine(self.work, self.shard, self.table)
         tally = PruneTally()
         for outcome in self._outcomes():
             tally.add(outcome)
@@ -209,15 +214,20 @@ class PruneRun:
     def _delete(self, connection: "Connection", primary_keys: list[PrimaryKey]) -> int:
         if not primary_keys:
             return 0
-        statement = sql.delete_rows(self.table, primary_keys)
-        deleted = connection.exec_driver_sql(statement.sql, statement.parameters).rowcount
-        if deleted != len(primary_keys):
-            raise DatabaseError(
-                f"{self.shard}.{self.table.name}: {len(primary_keys)} locked rows were to go, the "
-                f"server deleted {deleted}; the batch is rolled back",
-                next_step="look for triggers or rules on the table, then prune again",
-            )
-        return deleted
+        statements = {"deleted": sql.delete_rows(self.table, primary_keys)}
+        if self.quarantine:
+            place = self.work.place(self.shard)
+            kept = sql.enter_quarantine_rows(place, self.table, self.work.operation, primary_keys)
+            statements = {"put in quarantine": kept, **statements}
+        for what, statement in statements.items():
+            count = run(connection, statement)
+            if count != len(primary_keys):
+                raise DatabaseError(
+                    f"{self.shard}.{self.table.name}: {len(primary_keys)} locked rows were to go, "
+                    f"the server has {what} {count}; the batch is rolled back",
+                    next_step="look for triggers or rules on the table, then prune again",
+                )
+        return len(primary_keys)
 
 
 def _settled(futures: set[Future[PruneTally]]) -> Iterator[PruneTally]:

@@ -129,6 +129,7 @@ def _prune(work: Work, step: Step) -> Result:
         keys=KeyReader(table, table.column(planned.key), router),
         proof=work.plan.proof,
         batch_rows=work.plan.batch_rows,
+        quarantine=work.plan.quarantine,
     )
     before = _row_count(work, step.shard, table)
     tally = run.run()

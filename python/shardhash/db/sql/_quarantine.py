@@ -5,12 +5,13 @@ took the row, and a number that orders the rows.
 """
 
 import zlib
+from collections.abc import Sequence
 
 from shardhash.db.schema import Table
 from shardhash.db.sql._control import ControlPlace, control_table
 from shardhash.db.sql._copy import Key
 from shardhash.db.sql._filters import RowFilter
-from shardhash.db.sql._pages import page_condition
+from shardhash.db.sql._pages import key_in, page_condition
 from shardhash.db.sql._text import Statement, placeholder, quote, table_name
 from shardhash.db.topology import Backend
 
@@ -18,6 +19,7 @@ __all__ = [
     "clear_quarantine",
     "create_quarantine",
     "enter_quarantine",
+    "enter_quarantine_rows",
     "leave_quarantine",
     "quarantine_page",
     "quarantine_table",
@@ -56,7 +58,23 @@ def enter_quarantine(
     place: ControlPlace, table: Table, operation: str, rows: RowFilter, after: Key, until: Key
 ) -> Statement:
     """Return an INSERT of the rows of a page into the quarantine."""
-    where, parameters = rows.within(*page_condition(table, after, until))
+    return _enter(place, table, operation, *rows.within(*page_condition(table, after, until)))
+
+
+def enter_quarantine_rows(
+    place: ControlPlace, table: Table, operation: str, keys: Sequence[Sequence[object]]
+) -> Statement:
+    """Return an INSERT of the rows with these primary keys into the quarantine."""
+    return _enter(place, table, operation, *key_in(table, keys))
+
+
+def _enter(
+    place: ControlPlace,
+    table: Table,
+    operation: str,
+    where: str,
+    parameters: tuple[object, ...],
+) -> Statement:
     columns = _columns(table)
     return Statement(
         f"INSERT INTO {quarantine_table(place, table)} ({_OPERATION}, {columns}) "
