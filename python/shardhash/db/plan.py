@@ -57,6 +57,8 @@ class StepKind(StrEnum):
     REVOKE = "revoke"
     GUARD = "guard"
     UNGUARD = "unguard"
+    GUARD_RANGES = "guard_ranges"
+    CUT = "cut"
     REGISTER = "register"
     DEREGISTER = "deregister"
     NUMBER_IDS = "number_ids"

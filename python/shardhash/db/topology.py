@@ -4,6 +4,7 @@ Pure data: nothing here reads a file, an environment or a server. ``db.config`` 
 from YAML and has checked what they say about each other.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, field
@@ -253,6 +254,27 @@ class Mapping:
     global_tables: tuple[str, ...] = ()
     partitions: int | None = None
     unowned: MappingABC[str, SlotSet] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """Return the owner of each slot, or range, by its number; none where a ring decides."""
+        if isinstance(self.rule, RingRule):
+            return ()
+        return self.rule.owners if isinstance(self.rule, SlotRule) else self.rule.shards
+
+    def numbers_of(self, shard: str) -> SlotSet:
+        """Return the slots, or range numbers, that a shard owns."""
+        return SlotSet(number for number, owner in enumerate(self.owners) if owner == shard)
+
+    @property
+    def state_name(self) -> str:
+        """Return the name under which shards keep the states of slots, or of ranges.
+
+        Numbers of ranges mean other keys with other bounds, so the bounds are part of it.
+        """
+        if not isinstance(self.rule, RangeRule):
+            return self.name
+        return f"{self.name}#{hashlib.sha256(repr(self.rule.bounds).encode()).hexdigest()[:8]}"
 
     @property
     def shards(self) -> tuple[str, ...]:

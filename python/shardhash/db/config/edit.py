@@ -8,7 +8,7 @@ configuration is for ``Config.parse`` to say, which every store does before it s
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 
 from shardhash.db.config._models import check_name
@@ -28,6 +28,7 @@ __all__ = [
     "remove_instance",
     "remove_mapping",
     "remove_shard",
+    "set_ranges",
     "set_slot_owners",
     "set_unowned",
 ]
@@ -157,6 +158,41 @@ def set_slot_owners(text: str, mapping: str, owners: Mapping[str, SlotSet | str]
         kept = {shard: weight for shard, weight in weights.items() if shard in owners}
         text = _update(text, (*path, "weights"), kept)
     return text
+
+
+def set_ranges(text: str, mapping: str, bounds: Sequence[object], shards: Sequence[str]) -> str:
+    """Return `text` in which a mapping has these bounds, and these owners of its ranges.
+
+    Args:
+        text: the configuration.
+        mapping: one by ranges.
+        bounds: canonical keys, ascending.
+        shards: one more than bounds.
+
+    Raises:
+        UsageError: no such mapping, or one without ranges.
+        RefusedError: the text is in a form that cannot be edited in place.
+    """
+    rule = _mapping(text, mapping).get("ranges")
+    if not isinstance(rule, dict):
+        raise UsageError(f"mapping {mapping} has no ranges; its rule is of another kind")
+    written: dict[str, Data] = {
+        "bounds": [_written_bound(bound) for bound in bounds],
+        "shards": list(shards),
+    }
+    path: _Keys = ("mappings", mapping, "ranges")
+    for key, value in written.items():
+        if rule.get(key) != value:
+            text = _edited(text, path, _replacement(key, value), _setter(key, value))
+    return text
+
+
+def _written_bound(bound: object) -> Data:
+    """Return a bound as the YAML has it; bytes are hex."""
+    if isinstance(bound, bytes):
+        return f"0x{bound.hex()}"
+    assert isinstance(bound, int | str | date), "bounds are canonical keys"
+    return bound
 
 
 def set_unowned(text: str, mapping: str, unowned: Mapping[str, SlotSet | str]) -> str:

@@ -14,17 +14,19 @@ from shardhash.db.config.edit import (
     number_shard,
     remove_mapping,
     remove_shard,
+    set_ranges,
     set_slot_owners,
     set_unowned,
 )
-from shardhash.db.executor._runner import Result, Runner, slots_of
+from shardhash.db.executor._runner import Result, Runner, range_rule, slots_of
 from shardhash.db.executor._work import Work
 from shardhash.db.plan import Step
-from shardhash.db.topology import SlotRule
-from shardhash.errors import MismatchError, PreflightError
-from shardhash.slots import SlotMap, SlotSet
+from shardhash.db.topology import Mapping, RangeRule, SlotRule
+from shardhash.errors import MismatchError
+from shardhash.slots import SlotSet
 
 __all__ = [
+    "CUT",
     "DEREGISTER",
     "FLIP",
     "HOLD",
@@ -37,23 +39,8 @@ __all__ = [
 _HOLD_FACTOR = 2
 
 
-def _slot_map(config: Config, mapping: str) -> SlotMap:
-    """Return the slot map of a mapping.
-
-    Raises:
-        PreflightError: its rule has no slots.
-    """
-    placement = config.router(mapping).placement
-    if not isinstance(placement, SlotMap):
-        raise PreflightError(
-            f"mapping {mapping} has no slots that could move",
-            next_step="move rows of slot mappings only",
-        )
-    return placement
-
-
-def _owner_texts(slots: SlotMap) -> dict[str, SlotSet | str]:
-    return {shard: slots.slots_of(shard) for shard in slots.shards}
+def _owner_texts(mapping: Mapping) -> dict[str, SlotSet | str]:
+    return {shard: mapping.numbers_of(shard) for shard in mapping.shards}
 
 
 def _unowned(config: Config, mapping: str, **changes: SlotSet) -> dict[str, SlotSet | str]:
@@ -105,7 +92,7 @@ def _flip(work: Work, step: Step) -> Result:
     source, target = step.arguments["source"], step.arguments["target"]
 
     def flipped(config: Config) -> str:
-        present = _slot_map(config, mapping)
+        present = config.mapping(mapping)
         if _owner(present, slots) == target:
             return config.text
         if _owner(present, slots) != source:
@@ -114,10 +101,7 @@ def _flip(work: Work, step: Step) -> Result:
                 "changed their owners",
                 next_step="give them back to it in the configuration, then resume or abort",
             )
-        owners = {shard: present.slots_of(shard) for shard in present.shards}
-        owners[source] -= slots
-        owners[target] = owners.get(target, SlotSet()) | slots
-        text = set_slot_owners(config.text, mapping, owners)
+        text = _with_owner(config, present, slots, target)
         text = attach_shard(text, target)
         return set_unowned(
             text,
@@ -138,13 +122,55 @@ def _flip(work: Work, step: Step) -> Result:
 
 def _is_flipped(work: Work, step: Step) -> bool:
     target: str = step.arguments["target"]
-    return _owner(_slot_map(work.config, step.arguments["mapping"]), slots_of(step)) == target
+    return _owner(work.config.mapping(step.arguments["mapping"]), slots_of(step)) == target
 
 
-def _owner(present: SlotMap, slots: SlotSet) -> str | None:
+def _owner(present: Mapping, slots: SlotSet) -> str | None:
     """Return the one owner of all the slots, None where they have several."""
-    owners = [shard for shard in present.shards if present.slots_of(shard) & slots]
-    return owners[0] if len(owners) == 1 else None
+    owners = {present.owners[slot] for slot in slots}
+    return owners.pop() if len(owners) == 1 else None
+
+
+def _with_owner(config: Config, mapping: Mapping, slots: SlotSet, owner: str) -> str:
+    """Return the text in which some slots, or ranges, have another owner."""
+    if isinstance(mapping.rule, RangeRule):
+        shards = tuple(owner if i in slots else name for i, name in enumerate(mapping.rule.shards))
+        return set_ranges(config.text, mapping.name, mapping.rule.bounds, shards)
+    owners = {shard: mapping.numbers_of(shard) - slots for shard in mapping.shards}
+    owners[owner] = owners.get(owner, SlotSet()) | slots
+    return set_slot_owners(config.text, mapping.name, owners)
+
+
+def _cut(work: Work, step: Step) -> Result:
+    """Write other bounds, under which every key has the owner that it has."""
+    _set_bounds(work, step, before=_rule_before(step), after=range_rule(step.arguments))
+    return {}
+
+
+def _uncut(work: Work, step: Step) -> None:
+    _set_bounds(work, step, before=range_rule(step.arguments), after=_rule_before(step))
+
+
+def _rule_before(step: Step) -> RangeRule:
+    before = {"bounds": step.arguments["old_bounds"], "owners": step.arguments["old_owners"]}
+    return range_rule(before)
+
+
+def _set_bounds(work: Work, step: Step, *, before: RangeRule, after: RangeRule) -> None:
+    name = step.arguments["mapping"]
+
+    def bounded(config: Config) -> str:
+        present = config.mapping(name).rule
+        if present == after:
+            return config.text
+        if present != before:
+            raise MismatchError(
+                f"the ranges of {name} are not what they were: somebody else changed them",
+                next_step="set them back in the configuration, then resume or abort",
+            )
+        return set_ranges(config.text, name, after.bounds, after.shards)
+
+    work.change_config(bounded)
 
 
 def _hold(work: Work, step: Step) -> Result:
@@ -168,10 +194,12 @@ def _registered(config: Config, step: Step) -> str:
         text = add_shard(text, step.shard, arguments["entry"])
     if arguments.get("new_mapping") and arguments["mapping"] not in config.mappings:
         return add_mapping(text, arguments["mapping"], arguments["new_mapping"])
-    if arguments.get("mapping") and step.shard not in config.mapping(arguments["mapping"]).shards:
-        present = _slot_map(config, arguments["mapping"])
-        owners = {**_owner_texts(present), step.shard: ""}
-        text = set_slot_owners(text, arguments["mapping"], owners)
+    if not arguments.get("mapping"):
+        return text
+    mapping = config.mapping(arguments["mapping"])
+    if isinstance(mapping.rule, SlotRule) and step.shard not in mapping.shards:
+        owners = {**_owner_texts(mapping), step.shard: ""}
+        text = set_slot_owners(text, mapping.name, owners)
     return text
 
 
@@ -195,7 +223,7 @@ def _without(config: Config, step: Step) -> str:
     for mapping in config.mappings.values():
         is_listed = mapping.name != new_mapping and step.shard in mapping.shards
         if is_listed and isinstance(mapping.rule, SlotRule):
-            owners = _owner_texts(_slot_map(config, mapping.name))
+            owners = _owner_texts(mapping)
             if owners.pop(step.shard):
                 raise MismatchError(
                     f"shard {step.shard} owns slots of {mapping.name}: it stays",
@@ -219,6 +247,7 @@ def number_in_config(work: Work, shard: str) -> int:
 
 PUBLISH = Runner(_publish, _take_back_publication)
 UNPUBLISH = Runner(_unpublish)
+CUT = Runner(_cut, _uncut)
 FLIP = Runner(_flip, is_done=_is_flipped)
 HOLD = Runner(_hold)
 REGISTER = Runner(_register, _unregister)

@@ -17,7 +17,6 @@ from shardhash.db.inspect import KeyReader, inspect_table
 from shardhash.db.plan import Step, TablePrune
 from shardhash.db.schema import Table
 from shardhash.db.sql import RowFilter
-from shardhash.db.topology import SlotRule
 from shardhash.errors import MismatchError
 
 __all__ = ["COPY", "PRUNE", "PRUNE_PAGES", "RESTORE", "VERIFY"]
@@ -44,14 +43,8 @@ def _table(work: Work, shard: str, step: Step) -> Table:
 def _rows(work: Work, table: Table, step: Step) -> RowFilter:
     """Return the filter of the rows of the step's slots."""
     mapping = work.config.mapping(step.arguments["mapping"])
-    assert isinstance(mapping.rule, SlotRule), "moves are planned for slot mappings only"
-    return RowFilter.of_slots(
-        table.column(step.arguments["key"]),
-        mapping.key.type,
-        slots_of(step),
-        slot_count=mapping.rule.slot_count,
-        backend=table.backend,
-    )
+    column = table.column(step.arguments["key"])
+    return RowFilter.of_mapping(mapping, column, slots_of(step), table.backend)
 
 
 def _copy(work: Work, step: Step) -> Result:

@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shardhash.db import sql
 from shardhash.db.executor._work import Work
 from shardhash.db.plan import Step
+from shardhash.db.topology import RangeRule
 from shardhash.slots import SlotSet
 
-__all__ = ["Result", "Runner", "slots_of"]
+__all__ = ["Result", "Runner", "range_rule", "slots_of"]
 
 Result = Mapping[str, Any]
 """What a step says when it is done, JSON values: ``rows`` by table, ``kept``, ``warnings``."""
@@ -36,6 +38,12 @@ class Runner:
     run: Callable[[Work, Step], Result]
     undo: Callable[[Work, Step], None] = _nothing_to_undo
     is_done: Callable[[Work, Step], bool] = _runs_again
+
+
+def range_rule(arguments: Mapping[str, Any]) -> RangeRule:
+    """Return the rule that the arguments of a step about bounds ask for."""
+    bounds: Any = sql.key_from_text(arguments["bounds"])
+    return RangeRule(bounds=bounds, shards=tuple(arguments["owners"]))
 
 
 def slots_of(step: Step) -> SlotSet:

@@ -1,15 +1,21 @@
 """The steps that say in the shards which slots may be written: guards, fence, open."""
 
-from shardhash.db import guard
-from shardhash.db.executor._runner import Result, Runner, slots_of
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from shardhash.db import guard, sql
+from shardhash.db.executor._runner import Result, Runner, range_rule, slots_of
 from shardhash.db.executor._work import Work
 from shardhash.db.guard import GuardedTable, SlotState
 from shardhash.db.inspect import inspect_table
 from shardhash.db.plan import Step
-from shardhash.db.topology import Mapping, RingRule, SlotRule
+from shardhash.db.topology import Mapping
 from shardhash.slots import SlotSet
 
-__all__ = ["FENCE", "GUARD", "OPEN", "UNGUARD"]
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+__all__ = ["FENCE", "GUARD", "GUARD_RANGES", "OPEN", "UNGUARD"]
 
 
 def _fence(work: Work, step: Step) -> Result:
@@ -18,7 +24,7 @@ def _fence(work: Work, step: Step) -> Result:
         work.connections,
         step.shard,
         work.place(step.shard),
-        step.arguments["mapping"],
+        _mapping(work, step).state_name,
         slots_of(step),
         token=work.leases.token(step.shard),
         wait_s=step.arguments["wait_s"],
@@ -40,35 +46,58 @@ def _open(work: Work, step: Step) -> Result:
 
 
 def _set(work: Work, shard: str, step: Step, state: SlotState, *, among: set[SlotState]) -> None:
-    place, mapping, slots = work.place(shard), step.arguments["mapping"], slots_of(step)
+    place, name, slots = work.place(shard), _mapping(work, step).state_name, slots_of(step)
     work.batch(
         shard,
-        lambda connection: guard.set_slots(connection, place, mapping, slots, state, among=among),
+        lambda connection: guard.set_slots(connection, place, name, slots, state, among=among),
     )
+
+
+def _mapping(work: Work, step: Step) -> Mapping:
+    return work.config.mapping(step.arguments["mapping"])
 
 
 def _guard(work: Work, step: Step) -> Result:
     """Install guards; the slots that the shard owns are open, all others are refused."""
     mapping = _planned_mapping(work, step)
     place, owned = work.place(step.shard), SlotSet.parse(step.arguments["owned"])
-    count = len(mapping.rule.owners if isinstance(mapping.rule, SlotRule) else _ranges(mapping))
+    name, count = mapping.state_name, len(mapping.owners)
     work.batch(
-        step.shard,
-        lambda connection: guard.fill_slots(connection, place, mapping.name, count, owned),
+        step.shard, lambda connection: guard.fill_slots(connection, place, name, count, owned)
     )
-    with work.read(step.shard) as connection:
+    _install(work, step.shard, mapping)
+    return {}
+
+
+def _install(work: Work, shard: str, mapping: Mapping) -> None:
+    place = work.place(shard)
+    with work.read(shard) as connection:
         tables = [
             GuardedTable(inspect_table(connection, rule.name, place.backend), rule.key)
             for rule in mapping.tables
         ]
         guard.install_guards(connection, place, mapping, tables)
         connection.commit()
+
+
+def _guard_ranges(work: Work, step: Step) -> Result:
+    """Guard a shard by other bounds, under which the same keys stay open and refused."""
+    present, place = _mapping(work, step), work.place(step.shard)
+    planned = replace(present, rule=range_rule(step.arguments))
+    kept = sql.delete_other_slots(place, present.name, [present.state_name, planned.state_name])
+
+    def fill(connection: "Connection") -> None:
+        connection.exec_driver_sql(kept.sql, kept.parameters)
+        owned = planned.numbers_of(step.shard)
+        guard.fill_slots(connection, place, planned.state_name, len(planned.owners), owned)
+
+    work.batch(step.shard, fill)
+    _install(work, step.shard, planned)
     return {}
 
 
-def _ranges(mapping: Mapping) -> tuple[str, ...]:
-    assert not isinstance(mapping.rule, RingRule | SlotRule), "rings have no guards"
-    return mapping.rule.shards
+def _guard_ranges_as_before(work: Work, step: Step) -> None:
+    _install(work, step.shard, _mapping(work, step))
 
 
 def _planned_mapping(work: Work, step: Step) -> Mapping:
@@ -96,11 +125,12 @@ def _unguard(work: Work, step: Step) -> Result:
 
 
 def _remove(work: Work, step: Step) -> None:
-    place, name = work.place(step.shard), step.arguments["mapping"]
+    place = work.place(step.shard)
     with work.read(step.shard) as connection:
         guard.remove_guards(connection, place, step.arguments["tables"])
         connection.commit()
-    work.batch(step.shard, lambda connection: guard.drop_slots(connection, place, name))
+    states = _planned_mapping(work, step).state_name
+    work.batch(step.shard, lambda connection: guard.drop_slots(connection, place, states))
 
 
 def _take_back_guards(work: Work, step: Step) -> None:
@@ -112,3 +142,4 @@ FENCE = Runner(_fence, _reopen)
 OPEN = Runner(_open)
 GUARD = Runner(_guard, _take_back_guards)
 UNGUARD = Runner(_unguard)
+GUARD_RANGES = Runner(_guard_ranges, _guard_ranges_as_before)

@@ -15,6 +15,7 @@ from shardhash.db.executor import Engine, ProgressListener
 from shardhash.db.journal import OperationState, read_operations, request_pause
 from shardhash.db.operations._apply import preflight
 from shardhash.db.operations._moves import MovePlanner
+from shardhash.db.operations._ranges import RangePlanner
 from shardhash.db.operations._reader import FactReader, chosen_rules
 from shardhash.db.operations._shards import ShardPlanner
 from shardhash.db.operations._undo import undo_plan
@@ -252,6 +253,7 @@ class Operations:
         instance: str | None = None,
         fraction: float = 0.5,
         by: str = "slots",
+        at: object = None,
         freeze: bool = False,
         fence_wait_s: float = FENCE_WAIT_S,
         app_stopped: bool = False,
@@ -260,6 +262,9 @@ class Operations:
     ) -> Plan:
         """Plan to move a part of a shard's slots to another that owns none; only reads.
 
+        In a range mapping `at` is the key at which the shard's range is cut; the part from there
+        on goes to `target`, or stays where that is the shard itself.
+
         Args:
             shard: the shard to split.
             target: a new shard, which is made first, or one that owns no slots.
@@ -267,6 +272,7 @@ class Operations:
             instance: where a new shard is made; None: where the shard is.
             fraction: the part that moves, above 0 and below 1.
             by: ``"slots"`` or ``"rows"``: what the fraction is of.
+            at: where a range is cut, a key of the mapping's type.
             freeze: refuse writes to the moving slots while they move; required until changes can
                 be captured.
             fence_wait_s: how long the fence waits for the transactions in its way.
@@ -284,6 +290,16 @@ class Operations:
             quarantine=quarantine,
             fence_wait_s=fence_wait_s,
         )
+        if at is not None:
+            return self._ranges.split(
+                shard,
+                target,
+                at=at,
+                mapping=mapping,
+                instance=instance,
+                database=database,
+                options=options,
+            )
         return self._moves.split(
             shard,
             target,
@@ -321,6 +337,29 @@ class Operations:
         return self._moves.move(
             source, target, slots=_slots(slots) or SlotSet(), mapping=mapping, options=options
         )
+
+    def plan_merge(
+        self,
+        mapping: str,
+        *,
+        at: object,
+        into: str,
+        freeze: bool = False,
+        fence_wait_s: float = FENCE_WAIT_S,
+        app_stopped: bool = False,
+    ) -> Plan:
+        """Plan to make the two ranges beside a bound one; only reads.
+
+        Args:
+            mapping: a range mapping.
+            at: the bound that goes.
+            into: the shard that gets both ranges; one of the two that have them.
+            freeze: refuse writes to the range that moves, if it has to.
+            fence_wait_s: how long the fence waits for the transactions in its way.
+            app_stopped: nobody writes; guards are not needed.
+        """
+        options = MoveOptions(freeze=freeze, app_stopped=app_stopped, fence_wait_s=fence_wait_s)
+        return self._ranges.merge(mapping, at=at, into=into, options=options)
 
     def plan_remove(
         self,
@@ -439,6 +478,10 @@ class Operations:
     @property
     def _moves(self) -> MovePlanner:
         return MovePlanner(self._reader, self._shards)
+
+    @property
+    def _ranges(self) -> RangePlanner:
+        return RangePlanner(self._reader, self._moves)
 
     @property
     def _needed_store(self) -> ConfigStore:

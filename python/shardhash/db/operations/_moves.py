@@ -10,7 +10,7 @@ from shardhash.db.plan import Plan, Step
 from shardhash.db.planning.allocate import AllocateFacts, grant
 from shardhash.db.planning.clone import check_drainable, removal_steps
 from shardhash.db.planning.move import MoveFacts, MoveOptions, plan_moves
-from shardhash.db.topology import Backend, Mapping
+from shardhash.db.topology import Backend, Mapping, SlotRule
 from shardhash.errors import PreflightError, UsageError
 from shardhash.slots import SlotMap, SlotSet
 
@@ -36,16 +36,15 @@ class MovePlanner:
         """Plan the move of slots that are all the source's."""
         self.reader.config.shard(target)
         rule = self.reader.mapping_of(source, mapping)
-        placement = self.reader.slot_map(rule)
-        self._check_pair(rule, placement, source, target)
-        strangers = slots - placement.slots_of(source)
+        self._check_pair(rule, source, target)
+        strangers = slots - rule.numbers_of(source)
         if strangers or not slots:
             what = f"slots {strangers} are not {source}'s" if strangers else "no slots were named"
             raise UsageError(
-                f"{what}: it owns {placement.slots_of(source) or 'none'}",
+                f"{what}: it owns {rule.numbers_of(source) or 'none'}",
                 next_step="shardhash shard list shows what each shard owns",
             )
-        return self._plan("move", source, rule, [(source, target, slots)], options)
+        return self.plan("move", source, rule, [(source, target, slots)], options)
 
     def split(
         self,
@@ -60,34 +59,52 @@ class MovePlanner:
         options: MoveOptions,
     ) -> Plan:
         """Plan the move of a part of a shard's slots to a shard that owns none, or is made."""
-        config = self.reader.config
         rule = self.reader.mapping_of(shard, mapping)
         placement = self.reader.slot_map(rule)
         if shard not in rule.shards:
             raise UsageError(f"shard {shard} is not in mapping {rule.name}")
-        allocate = None
-        if target not in config.shards:
-            allocate = self.shards.allocate_facts(
-                target,
-                instance=instance or config.shard(shard).instance,
-                mapping=rule,
-                model=shard,
-                database=database,
-                guards=not options.app_stopped,
-            )
-        elif instance is not None and config.shard(target).instance != instance:
-            raise UsageError(
-                f"shard {target} is there already, on {config.shard(target).instance}",
-                next_step="leave --instance out, or name a new shard",
-            )
-        elif target in rule.shards and placement.slots_of(target):
+        if target in rule.shards and placement.slots_of(target):
             raise UsageError(
                 f"shard {target} owns slots of {rule.name} already",
                 next_step=f"name a new shard, or shardhash shard move {shard} {target} --slots ...",
             )
-        slots = self._part(rule, placement, shard, fraction, by)
-        moves = [(shard, target, slots)]
-        return self._plan("split", shard, rule, moves, options, allocate=allocate)
+        allocate = self.allocate_facts(
+            target, rule, shard, instance=instance, database=database, options=options
+        )
+        moves = [(shard, target, self._part(rule, placement, shard, fraction, by))]
+        return self.plan("split", shard, rule, moves, options, allocate=allocate)
+
+    def allocate_facts(
+        self,
+        target: str,
+        rule: Mapping,
+        model: str,
+        *,
+        instance: str | None,
+        database: str | None,
+        options: MoveOptions,
+    ) -> AllocateFacts | None:
+        """Return what is to be made of a target; None where the configuration has it.
+
+        Raises:
+            UsageError: it is there, on another instance than the one that was asked for.
+        """
+        known = self.reader.config.shards.get(target)
+        if known is None:
+            return self.shards.allocate_facts(
+                target,
+                instance=instance or self.reader.config.shard(model).instance,
+                mapping=rule,
+                model=model,
+                database=database,
+                guards=not options.app_stopped,
+            )
+        if instance is not None and known.instance != instance:
+            raise UsageError(
+                f"shard {target} is there already, on {known.instance}",
+                next_step="leave --instance out, or name a new shard",
+            )
+        return None
 
     def drain(self, shard: str, *, options: MoveOptions) -> Plan:
         """Plan the move of all slots of a shard to the others, and its removal."""
@@ -107,7 +124,7 @@ class MovePlanner:
             (move.source, move.target, move.slots)
             for move in placement.moves_to(placement.without_shard(shard))
         ]
-        return self._plan("remove", shard, rule, moves, options, last_steps=removal_steps(facts))
+        return self.plan("remove", shard, rule, moves, options, last_steps=removal_steps(facts))
 
     def attach(self, shard: str, source: str, *, options: MoveOptions) -> Plan:
         """Plan to hand a detached copy all slots of the shard that it is a copy of."""
@@ -122,14 +139,15 @@ class MovePlanner:
         is_server = self.reader.connections.backend(shard) is Backend.MYSQL
         first = [grant(shard)] if config.app_user is not None and is_server else []
         moves = [(source, shard, slots)]
-        return self._plan("attach", shard, rule, moves, options, first_steps=first)
+        return self.plan("attach", shard, rule, moves, options, first_steps=first)
 
-    def _check_pair(self, rule: Mapping, placement: SlotMap, source: str, target: str) -> None:
-        for shard in (source, target):
-            if shard not in placement.shards:
+    def _check_pair(self, rule: Mapping, source: str, target: str) -> None:
+        needed = (source, target) if isinstance(rule.rule, SlotRule) else (source,)
+        for shard in needed:
+            if shard not in rule.shards:
                 raise UsageError(
                     f"shard {shard} is not in mapping {rule.name}, which has "
-                    f"{', '.join(placement.shards)}",
+                    f"{', '.join(rule.shards)}",
                     next_step="shardhash shard allocate or adopt adds a shard to a mapping",
                 )
         if source == target:
@@ -156,7 +174,7 @@ class MovePlanner:
             raise UsageError(f"a fraction is above 0 and below 1, found {fraction}")
         return _highest_by_rows(self.reader.rows_by_slot(rule, shard, owned), fraction)
 
-    def _plan(
+    def plan(
         self,
         operation: str,
         shard: str,
@@ -165,18 +183,28 @@ class MovePlanner:
         options: MoveOptions,
         *,
         allocate: AllocateFacts | None = None,
+        guarded_as: Mapping | None = None,
         first_steps: Sequence[Step] = (),
         last_steps: Sequence[Step] = (),
     ) -> Plan:
+        """Gather the facts of moves and have them planned.
+
+        Args:
+            operation: its name.
+            shard: the shard that it is named for.
+            rule: the mapping as it is when the rows move.
+            moves: source, target and slots, or range numbers, of each.
+            options: what was asked for.
+            allocate: a shard to make first.
+            guarded_as: the mapping as it is now, where its bounds change first.
+            first_steps: what comes between making a shard and moving rows.
+            last_steps: what follows when all rows have moved.
+        """
         new = {allocate.shard} if allocate else set()
         present = {name for move in moves for name in move[:2]} - new
-        identities = self.reader.identities({*present, *self._others(rule)})
+        identities = self.reader.identities({*present, *rule.shards} - new)
         self.reader.check_privileges("move", present)
-        if not options.app_stopped:
-            for source in {move[0] for move in moves}:
-                place = self.reader.place(source)
-                guard.check_fence(self.reader.connections, source, place, rule.name)
-        unguarded = {} if options.app_stopped else self.reader.unguarded(rule, sorted(present))
+        unguarded = self._unguarded(guarded_as or rule, moves, present, options)
         facts = [
             MoveFacts(
                 source=source,
@@ -206,9 +234,20 @@ class MovePlanner:
             last_steps=last_steps,
         )
 
-    def _others(self, rule: Mapping) -> set[str]:
-        """Return the mapping's shards: none of them may be one database with another."""
-        return set(rule.shards)
+    def _unguarded(
+        self,
+        rule: Mapping,
+        moves: Sequence[tuple[str, str, SlotSet]],
+        present: set[str],
+        options: MoveOptions,
+    ) -> dict[str, str]:
+        """Return what is wrong with guards, and refuse where a fence would not hold."""
+        if options.app_stopped:
+            return {}
+        for source in {move[0] for move in moves}:
+            place = self.reader.place(source)
+            guard.check_fence(self.reader.connections, source, place, rule.state_name)
+        return self.reader.unguarded(rule, sorted(present))
 
 
 def _highest_by_rows(rows: dict[int, int], fraction: float) -> SlotSet:

@@ -176,13 +176,7 @@ class FactReader:
         self, mapping: Mapping, table: Table, rule: TableRule, slots: SlotSet
     ) -> RowFilter:
         """Return the filter of the rows of a table that are in some slots of a mapping."""
-        return RowFilter.of_slots(
-            table.column(rule.key),
-            mapping.key.type,
-            slots,
-            slot_count=self.slot_map(mapping).slot_count,
-            backend=table.backend,
-        )
+        return RowFilter.of_mapping(mapping, table.column(rule.key), slots, table.backend)
 
     def unguarded(self, mapping: Mapping, shards: Iterable[str]) -> dict[str, str]:
         """Return by shard what is wrong with its guards; nothing for those that hold."""
@@ -201,14 +195,15 @@ class FactReader:
                 for rule in mapping.tables
             ]
             problems = guard.find_guard_faults(connection, place, mapping, tables)
-            states = guard.read_slots(connection, place, mapping.name)
+            states = guard.read_slots(connection, place, mapping.state_name)
+        if sum(map(len, states.values())) != len(mapping.owners):
+            return f"it does not know all {len(mapping.owners)} slots, or ranges"
         if problems:
             return "; ".join(
                 f"its guard of {fault.table} for {fault.event} {fault.problem}"
                 for fault in problems
             )
-        owned = self.slot_map(mapping).slots_of(shard) if shard in mapping.shards else SlotSet()
-        if states.get(SlotState.OWNED, SlotSet()) != owned:
+        if states.get(SlotState.OWNED, SlotSet()) != mapping.numbers_of(shard):
             return "its slots are not in the state that the configuration asks for"
         return ""
 
@@ -218,7 +213,7 @@ class FactReader:
         with self.connections.write(shard) as connection:
             if not guard.has_control(connection, place):
                 return False
-            return any(guard.read_slots(connection, place, mapping.name).values())
+            return any(guard.read_slots(connection, place, mapping.state_name).values())
 
     def count_rows(self, shard: str, rule: TableRule) -> tuple[int, int]:
         """Return how many rows a table has, and how many of them have no key."""
@@ -235,12 +230,9 @@ class FactReader:
     def rows_by_slot(self, mapping: Mapping, shard: str, slots: SlotSet) -> dict[int, int]:
         """Return the number of rows of each slot on a shard, over all tables of the mapping."""
         counts: dict[int, int] = dict.fromkeys(slots, 0)
-        slot_count = self.slot_map(mapping).slot_count
         for rule in mapping.tables:
             table = self.table(shard, rule.name)
-            statement = sql.count_by_slot(
-                table, table.column(rule.key), mapping.key.type, slot_count=slot_count
-            )
+            statement = sql.count_by_number(mapping, table, table.column(rule.key))
             with self.connections.write(shard) as connection:
                 for slot, count in connection.exec_driver_sql(statement.sql):
                     if slot in counts:

@@ -24,7 +24,7 @@ from shardhash.db.planning.clone import CloneFacts, RemoveFacts, plan_clone, pla
 from shardhash.db.planning.movable import tables_parents_first
 from shardhash.db.planning.prune import check_table
 from shardhash.db.ports import Topology
-from shardhash.db.topology import Backend, Instance, Mapping, Shard, SlotRule
+from shardhash.db.topology import Backend, Instance, Mapping, RingRule, Shard
 from shardhash.errors import PreflightError, UsageError
 from shardhash.slots import SlotSet
 
@@ -174,8 +174,7 @@ class ShardPlanner:
             adopted = [_adopted(reader, shard, rule, each.name) for each in rule.tables]
             identities = reader.identities({shard})
             backend = connections.backend(shard)
-        placement = self.reader.slot_map(rule)
-        owned = placement.slots_of(shard) if shard in placement.shards else SlotSet()
+        owned = rule.numbers_of(shard)
         return plan_adopt(
             AdoptFacts(
                 shard=shard,
@@ -207,10 +206,14 @@ class ShardPlanner:
     def guard(self, mapping: str, *, wanted: bool) -> Plan:
         """Plan to install guards, or to take them off, on all shards of a mapping."""
         rule = self.reader.config.mapping(mapping)
-        placement = self.reader.slot_map(rule)
+        if isinstance(rule.rule, RingRule):
+            raise PreflightError(
+                f"mapping {mapping} is by a ring: no server can compute a row's node",
+                next_step="use slots or ranges where rows are to be guarded",
+            )
         return plan_guard(
             mapping,
-            {shard: placement.slots_of(shard) for shard in placement.shards},
+            {shard: rule.numbers_of(shard) for shard in rule.shards},
             [each.name for each in rule.tables],
             wanted=wanted,
             config_version=self.reader.config.version,
@@ -272,7 +275,6 @@ class ShardPlanner:
         """Return what a shard owns and holds."""
         config, place = self.reader.config, self.reader.place(shard)
         found = config.shard(shard)
-        mappings = [each for each in config.mappings.values() if shard in each.shards]
         with self.reader.connections.write(shard) as connection:
             identity = (
                 guard.read_identity(connection, place)
@@ -280,6 +282,12 @@ class ShardPlanner:
                 else None
             )
             objects = list_objects(connection, place.backend)
+        there = {each.name for each in objects}
+        mappings = [
+            each
+            for each in config.mappings.values()
+            if shard in each.shards or (not found.detached and there.issuperset(_names(each)))
+        ]
         named = {rule.name for each in mappings for rule in each.tables}
         named |= {name for each in mappings for name in each.global_tables}
         rows: dict[str, int] = {}
@@ -290,11 +298,12 @@ class ShardPlanner:
         return RemoveFacts(
             shard=shard,
             database=found.database,
-            mappings=self._tables_by_mapping(shard),
+            mappings={each.name: _names(each) for each in mappings if not found.detached},
             slots={
-                each.name: each.rule.owners.count(shard)
+                each.name: int(shard in each.shards)
+                if isinstance(each.rule, RingRule)
+                else len(each.numbers_of(shard))
                 for each in mappings
-                if isinstance(each.rule, SlotRule)
             },
             rows=rows,
             null_keys=null_keys,
@@ -334,6 +343,10 @@ class ShardPlanner:
         if values is not None:
             text = add_mapping(text, mapping, values)
         return Config.parse(text, source=config.source).mapping(mapping)
+
+
+def _names(mapping: Mapping) -> list[str]:
+    return [rule.name for rule in mapping.tables]
 
 
 def _adopted(reader: FactReader, shard: str, mapping: Mapping, name: str) -> AdoptedTable:

@@ -13,7 +13,7 @@ from shardhash.db.mapping import KeyRouter
 from shardhash.db.operations._reader import FactReader
 from shardhash.db.plan import Progress
 from shardhash.db.topology import Mapping as MappingRule
-from shardhash.db.topology import SlotRule, TableRule
+from shardhash.db.topology import RingRule, TableRule
 from shardhash.errors import UsageError
 from shardhash.slots import SlotSet
 
@@ -163,11 +163,8 @@ def _shards(mapping: MappingRule, shard: str | None) -> Iterable[str]:
 
 
 def _verdict(reader: FactReader, mapping: MappingRule, shard: str, rule: TableRule) -> TableVerdict:
-    counts = (
-        _by_slot(reader, mapping, mapping.rule, shard, rule)
-        if isinstance(mapping.rule, SlotRule)
-        else _by_key(reader, mapping, shard, rule)
-    )
+    by_client = isinstance(mapping.rule, RingRule)
+    counts = (_by_key if by_client else _by_number)(reader, mapping, shard, rule)
     misplaced = {owner: count for owner, count in counts.items() if owner not in ("", shard, "?")}
     return TableVerdict(
         shard=shard,
@@ -180,14 +177,12 @@ def _verdict(reader: FactReader, mapping: MappingRule, shard: str, rule: TableRu
     )
 
 
-def _by_slot(
-    reader: FactReader, mapping: MappingRule, owners: SlotRule, shard: str, rule: TableRule
+def _by_number(
+    reader: FactReader, mapping: MappingRule, shard: str, rule: TableRule
 ) -> Counter[str]:
-    """Count rows by owner, as the server hashes them; "" has no key, "?" is on its way."""
+    """Count rows by owner, as the server computes it; "" has no key, "?" is on its way."""
     table = reader.table(shard, rule.name)
-    statement = sql.count_by_slot(
-        table, table.column(rule.key), mapping.key.type, slot_count=owners.slot_count
-    )
+    statement = sql.count_by_number(mapping, table, table.column(rule.key))
     unowned = mapping.unowned.get(shard, SlotSet())
     counts: Counter[str] = Counter()
     with reader.connections.write(shard) as connection:
@@ -195,7 +190,7 @@ def _by_slot(
             if slot is None:
                 counts[""] += count
             else:
-                counts["?" if int(slot) in unowned else owners.owners[int(slot)]] += count
+                counts["?" if int(slot) in unowned else mapping.owners[int(slot)]] += count
     return counts
 
 
@@ -224,7 +219,7 @@ def _problems(
     """Return what is wrong with the guards of shards that have any."""
     found: dict[str, str] = {}
     for mapping in mappings:
-        if not isinstance(mapping.rule, SlotRule):
+        if isinstance(mapping.rule, RingRule):
             continue
         guarded = [name for name in _shards(mapping, shard) if reader.is_guarded(mapping, name)]
         found |= reader.unguarded(mapping, guarded)

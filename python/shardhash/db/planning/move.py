@@ -88,7 +88,7 @@ def plan_moves(
         config_version: version of the configuration.
         identities: by shard what tells its database from others.
         allocate: the shard to make first, where there is one.
-        first_steps: what comes before any row moves.
+        first_steps: what comes between making a shard and moving rows.
         last_steps: what follows when all rows have moved.
 
     Raises:
@@ -96,11 +96,12 @@ def plan_moves(
         PreflightError: rows could not be moved exactly.
     """
     _check_freeze(operation, options)
-    steps: list[Step] = [*first_steps]
+    steps: list[Step] = []
     finish: list[Step] = []
     for move in moves:
         _check(move, mapping, options)
     steps += allocate_steps(allocate) if allocate else []
+    steps += first_steps
     steps += _number_ids(moves)
     if options.sync:
         steps += _compare_globals(moves, mapping)
@@ -110,6 +111,7 @@ def plan_moves(
         finish += finish_steps(transfer)
     steps += [*_one_hold(finish), *last_steps]
     shards = {name for move in moves for name in (move.source, move.target)} | {shard}
+    shards |= {step.shard for step in steps}
     return Plan(
         operation=operation,
         shard=shard,

@@ -21,6 +21,7 @@ from shardhash.db.sql._control import (
     control_schema,
     control_table,
     create_control_table,
+    delete_other_slots,
     delete_pass,
     delete_slots,
     drop_control_table,
@@ -106,7 +107,7 @@ from shardhash.db.sql._partials import (
     type_probe,
     weight,
 )
-from shardhash.db.sql._placement import count_by_slot, count_null_keys
+from shardhash.db.sql._placement import count_by_number, count_null_keys
 from shardhash.db.sql._quarantine import (
     clear_quarantine,
     create_quarantine,
@@ -169,7 +170,7 @@ __all__ = [
     "clear_quarantine",
     "control_schema",
     "control_table",
-    "count_by_slot",
+    "count_by_number",
     "count_folded",
     "count_key_rows",
     "count_null_keys",
@@ -183,6 +184,7 @@ __all__ = [
     "create_trial_trigger",
     "database_collation",
     "defer_references",
+    "delete_other_slots",
     "delete_page",
     "delete_pass",
     "delete_rows",

@@ -18,6 +18,7 @@ __all__ = [
     "control_schema",
     "control_table",
     "create_control_table",
+    "delete_other_slots",
     "delete_pass",
     "delete_slots",
     "drop_control_table",
@@ -38,7 +39,7 @@ _SCOPE = "shard"
 
 _TYPES = {
     Backend.MYSQL: {
-        "name": "VARCHAR(64)",
+        "name": "VARCHAR(80)",
         "number": "BIGINT",
         "checksum": "BIGINT UNSIGNED",
         "text": "LONGTEXT",
@@ -265,6 +266,17 @@ def delete_slots(place: ControlPlace, mapping: str) -> Statement:
     table = control_table(place, "_shardhash_slots")
     return Statement(
         f"DELETE FROM {table} WHERE mapping = {placeholder(place.backend)}", (mapping,)
+    )
+
+
+def delete_other_slots(place: ControlPlace, mapping: str, kept: Sequence[str]) -> Statement:
+    """Delete the ranges of a mapping under other bounds than those of the state names ``kept``."""
+    table, hole = control_table(place, "_shardhash_slots"), placeholder(place.backend)
+    pattern = mapping.replace("|", "||").replace("_", "|_").replace("%", "|%") + "#%"
+    return Statement(
+        f"DELETE FROM {table} WHERE mapping LIKE {hole} ESCAPE '|' "
+        f"AND mapping NOT IN ({', '.join([hole] * len(kept))})",
+        (pattern, *kept),
     )
 
 

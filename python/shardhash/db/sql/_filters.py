@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from shardhash.db.schema import Column
+from shardhash.db.sql._guards import number_expression
 from shardhash.db.sql._keys import intervals, slot_expression, slot_in
-from shardhash.db.topology import Backend, KeyType
+from shardhash.db.topology import Backend, KeyType, Mapping
 
 __all__ = ["RowFilter"]
 
@@ -43,6 +44,18 @@ class RowFilter:
         """
         slot = slot_expression(column, key_type, slot_count=slot_count, backend=backend)
         return cls(*slot_in(slot, intervals(slots), backend))
+
+    @classmethod
+    def of_mapping(
+        cls, mapping: Mapping, column: Column, numbers: Iterable[int], backend: Backend
+    ) -> Self:
+        """Return the filter for the rows of ascending slots, or range numbers, of a mapping.
+
+        Raises:
+            PreflightError: the server cannot compute the number of a row.
+        """
+        number = number_expression(mapping, column, backend)
+        return cls(*slot_in(number, intervals(numbers), backend))
 
     def within(
         self, condition: str, parameters: tuple[object, ...]

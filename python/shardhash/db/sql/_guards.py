@@ -190,7 +190,7 @@ BEGIN
     DECLARE the_number BIGINT DEFAULT {number};
     DECLARE the_state VARCHAR(64) {text} DEFAULT (
       SELECT state FROM {slots}
-      WHERE mapping = {literal(mapping.name, Backend.MYSQL)} AND slot = the_number
+      WHERE mapping = {literal(mapping.state_name, Backend.MYSQL)} AND slot = the_number
       LOCK IN SHARE MODE);
     DECLARE the_reason VARCHAR(255) {text};
     {checks}IF NOT ({row}{name} <=> NULL) AND NOT (the_state <=> '{SlotState.OWNED}') THEN
@@ -239,7 +239,7 @@ FOR EACH ROW WHEN shardhash_pass() IS NULL OR NOT EXISTS (
 BEGIN
   {_sqlite_key_checks(mapping, column, event)}SELECT CASE (
     SELECT state FROM {control_table(place, "_shardhash_slots")}
-    WHERE mapping = {literal(mapping.name, Backend.SQLITE)} AND slot = {number}
+    WHERE mapping = {literal(mapping.state_name, Backend.SQLITE)} AND slot = {number}
   ) WHEN '{SlotState.OWNED}' THEN NULL {refusals}
   ELSE {_raise(f"{head} missing here; reload the map")} END WHERE {row}{name} IS NOT NULL;
 END"""
