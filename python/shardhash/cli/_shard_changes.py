@@ -105,7 +105,19 @@ def _register_moves(shard: Commands) -> None:
     split.add_argument(
         "--by", choices=("slots", "rows"), default="slots", help="what the fraction is of"
     )
+    split.add_argument("--at", metavar="KEY", help="where a range is cut, in a range mapping")
     _add_freeze(split)
+    merge = shard.command(
+        "merge",
+        _merge,
+        "make the two ranges beside a bound one",
+        details="If they are of two shards, the rows of the other one move first.",
+    )
+    merge.add_argument("name", metavar="MAPPING", help="a range mapping")
+    merge.add_argument("--at", metavar="KEY", required=True, help="the bound that goes")
+    merge.add_argument("--into", metavar="SHARD", required=True, help="whose the range will be")
+    add_apply_options(merge)
+    _add_freeze(merge)
     move = _command(
         shard,
         "move",
@@ -279,11 +291,30 @@ def _split(options: argparse.Namespace, console: Console) -> Outcome:
             instance=options.instance,
             fraction=options.fraction,
             by=options.by,
+            at=None
+            if options.at is None
+            else operations.parse_key(options.at, mapping=options.mapping, shard=options.name),
             freeze=options.freeze,
             fence_wait_s=options.fence_wait,
             app_stopped=options.app_stopped,
             quarantine=options.quarantine,
             database=options.database,
+        ),
+    )
+
+
+def _merge(options: argparse.Namespace, console: Console) -> Outcome:
+    return plan_or_apply(
+        options,
+        console,
+        lambda operations: operations.plan_merge(
+            options.name,
+            at=operations.parse_key(options.at, mapping=options.name),
+            into=options.into,
+            freeze=options.freeze,
+            fence_wait_s=options.fence_wait,
+            app_stopped=options.app_stopped,
+            quarantine=options.quarantine,
         ),
     )
 

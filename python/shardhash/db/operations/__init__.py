@@ -13,6 +13,7 @@ from shardhash.db.config import Config
 from shardhash.db.connections import ConnectionManager, SessionSettings
 from shardhash.db.executor import Engine, ProgressListener
 from shardhash.db.journal import OperationState, read_operations, request_pause
+from shardhash.db.mapping import KeyValue
 from shardhash.db.operations._apply import preflight
 from shardhash.db.operations._moves import MovePlanner
 from shardhash.db.operations._ranges import RangePlanner
@@ -338,6 +339,16 @@ class Operations:
             source, target, slots=_slots(slots) or SlotSet(), mapping=mapping, options=options
         )
 
+    def parse_key(self, text: str, *, mapping: str | None = None, shard: str = "") -> KeyValue:
+        """Return the key that `text` stands for in a mapping, or in the only one of a shard.
+
+        Raises:
+            KeyTypeError: the text is no key of the mapping's type.
+            UsageError: no such mapping.
+        """
+        rule = self._reader.mapping_of(shard, mapping)
+        return self._config.router(rule.name).parse_key(text)
+
     def plan_merge(
         self,
         mapping: str,
@@ -347,6 +358,7 @@ class Operations:
         freeze: bool = False,
         fence_wait_s: float = FENCE_WAIT_S,
         app_stopped: bool = False,
+        quarantine: bool = False,
     ) -> Plan:
         """Plan to make the two ranges beside a bound one; only reads.
 
@@ -357,8 +369,14 @@ class Operations:
             freeze: refuse writes to the range that moves, if it has to.
             fence_wait_s: how long the fence waits for the transactions in its way.
             app_stopped: nobody writes; guards are not needed.
+            quarantine: keep the old rows when they go.
         """
-        options = MoveOptions(freeze=freeze, app_stopped=app_stopped, fence_wait_s=fence_wait_s)
+        options = MoveOptions(
+            freeze=freeze,
+            app_stopped=app_stopped,
+            quarantine=quarantine,
+            fence_wait_s=fence_wait_s,
+        )
         return self._ranges.merge(mapping, at=at, into=into, options=options)
 
     def plan_remove(
