@@ -288,6 +288,8 @@ def _stopped(work: Work, position: int, message: str, next_step: str) -> Stopped
     where = "at its end"
     if position < count:
         where = f"at step {position + 1} of {count}, {work.plan.steps[position].title}"
+        if work.meter.rows_in_step:
+            where += f", after {work.meter.rows_in_step} rows"
     commands = f"shardhash op resume {work.id}"
     point = work.plan.point_of_no_return
     if point is not None and position < point:

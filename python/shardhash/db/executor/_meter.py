@@ -33,6 +33,11 @@ class Meter:
         self._started = time.monotonic()
         self.tell()
 
+    @property
+    def rows_in_step(self) -> int:
+        """The rows of the present step so far."""
+        return self._rows_in_step
+
     def add(self, count: int) -> None:
         """Count the rows of a batch."""
         self._rows_in_step += count
