@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TableCopy"]
 
-_PAGE_ROWS = 2_000
+_PAGE_ROWS = 5_000
 _NO_LIMIT = 2**31 - 1
 _PAGE_BYTES = 4_000_000
 _BLOCK_BYTES = 1_000_000
