@@ -19,7 +19,8 @@ USERS = ["testing", "adapters", "demo", "report", "cli"]
 """These may import from the face of the package, as an application does."""
 
 EFFECTS = [
-    *("db.ports", "db.drivers", "db.connections", "db.stores", "db.journal", "db.throttle"),
+    *("db.ports", "db.drivers", "db.connections", "db.stores", "db.processes", "db.journal"),
+    "db.throttle",
     *(
         "db.fleet",
         "db.accounts",

@@ -1,35 +1,14 @@
 """Tasks on a Dask cluster of two worker processes, with and without TLS."""
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 
 from certificates import Authority
+from dask_workers import dask_cluster
 from managers import manager_of, with_table
 from shardhash.db import Config
 from shardhash.db.tasks import ShardTask
 from shardhash.db.workers import dask_executor, run_tasks
 from shardhash.errors import DatabaseError, ServerUnreachableError, UsageError
-
-
-@contextmanager
-def dask_cluster(**options) -> Iterator[str]:
-    from distributed import LocalCluster
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Dask's own and of what it imports
-        with LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=None,
-            silence_logs=logging.ERROR,
-            **options,
-        ) as cluster:
-            yield cluster.scheduler_address
 
 
 @pytest.fixture(scope="module")

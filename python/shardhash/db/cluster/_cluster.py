@@ -251,7 +251,7 @@ class _View:
 
     @cached_property
     def operations(self) -> Operations:
-        return Operations(self.config, store=self._store)
+        return Operations(self.config, store=self._store, source=self._source)
 
     @cached_property
     def engine(self) -> Engine:

@@ -23,6 +23,7 @@ from shardhash.db.executor._work import PlannedTopology, Work
 from shardhash.db.journal import Event, Journal, OperationState, Phase, read_operations
 from shardhash.db.plan import KeptRow, Plan, Report, RowCounts, Status, StepKind
 from shardhash.db.ports import Clock, Topology
+from shardhash.db.processes import Workers
 from shardhash.db.stores import ConfigStore
 from shardhash.db.throttle import Throttle, ThrottleSettings, Unthrottled, Waiting
 from shardhash.errors import (
@@ -49,6 +50,7 @@ class Engine:
     clock: Clock = time
     listener: ProgressListener | None = None
     throttle: ThrottleSettings | None = None
+    workers: Workers | None = None
 
     def apply(
         self, plan: Plan, *, preflight: Callable[[Work], None], instead_of: str = ""
@@ -230,6 +232,7 @@ class Engine:
                 throttle=self._throttle(connections, plan),
                 meter=Meter(plan.operation, len(plan.steps), self.listener),
                 clock=self.clock,
+                workers=self.workers,
             )
 
     def _throttle(self, connections: ConnectionManager, plan: Plan) -> Waiting:

@@ -8,7 +8,7 @@ first and fail.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -56,7 +56,8 @@ class PruneTally:
 class PruneRun:
     """One step of a prune plan, ready to run.
 
-    ``table`` is as inspected just now; ``keys`` says who owns a row.
+    ``table`` is as inspected just now; ``keys`` says who owns a row. ``submit`` hands a batch to
+    others; None: threads of this process.
     """
 
     work: RowWork
@@ -67,6 +68,7 @@ class PruneRun:
     proof: bool
     batch_rows: int
     quarantine: bool = False
+    submit: Callable[[list[PrimaryKey]], "Future[PruneTally]"] | None = None
 
     def run(self) -> PruneTally:
         """Delete the foreign rows and return the tally.
@@ -87,16 +89,18 @@ class PruneRun:
         workers = 1 if self.table.backend is Backend.SQLITE else _CONNECTIONS
         running: set[Future[PruneTally]] = set()
         with ThreadPoolExecutor(workers, thread_name_prefix="shardhash-prune") as pool:
+            submit = self.submit or (lambda keys: pool.submit(self.batch, keys))
             try:
                 for primary_keys in self._candidates():
                     if len(running) > workers:
                         done, running = wait(running, return_when=FIRST_COMPLETED)
                         yield from _settled(done)
-                    running.add(pool.submit(self._batch, primary_keys))
+                    running.add(submit(primary_keys))
                 done, running = wait(running).done, set()
                 yield from _settled(done)
             except DatabaseError:
                 pool.shutdown(cancel_futures=True)
+                wait(running)
                 yield from _succeeded(running)  # committed: they count, whatever else failed
                 raise
             finally:
@@ -147,7 +151,7 @@ class PruneRun:
                 return
             after = rows[-1]
 
-    def _batch(self, primary_keys: list[PrimaryKey]) -> PruneTally:
+    def batch(self, primary_keys: list[PrimaryKey]) -> PruneTally:
         """Run one batch; its owners' locks outlive its commit."""
         with ExitStack() as owners:
 

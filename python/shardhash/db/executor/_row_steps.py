@@ -1,16 +1,20 @@
 """The steps that copy, compare and delete rows."""
 
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
 from shardhash.db import sql
 from shardhash.db.executor._copy import copy_table, delete_copy
+from shardhash.db.executor._elsewhere import BatchOrder, run_batch
 from shardhash.db.executor._mismatch import mismatch_error
 from shardhash.db.executor._pages import forget_pages
-from shardhash.db.executor._prune import PruneRun
+from shardhash.db.executor._prune import PruneRun, PruneTally
 from shardhash.db.executor._prune_pages import prune_pages
 from shardhash.db.executor._quarantine import restore_quarantine
 from shardhash.db.executor._runner import Result, Runner, slots_of
+from shardhash.db.executor._statements import PrimaryKey
 from shardhash.db.executor._verify import verify_table
 from shardhash.db.executor._work import Work
 from shardhash.db.inspect import KeyReader, inspect_table
@@ -123,6 +127,7 @@ def _prune(work: Work, step: Step) -> Result:
         proof=work.plan.proof,
         batch_rows=work.plan.batch_rows,
         quarantine=work.plan.quarantine,
+        submit=_submitter(work, step, planned, table),
     )
     before = _row_count(work, step.shard, table)
     tally = run.run()
@@ -147,6 +152,30 @@ def _prune(work: Work, step: Step) -> Result:
         ],
         "warnings": warnings,
     }
+
+
+def _submitter(
+    work: Work, step: Step, planned: TablePrune, table: Table
+) -> Callable[[list[PrimaryKey]], Future[PruneTally]] | None:
+    """Return what hands a batch to other processes; None where threads of this one do it."""
+    workers = work.workers
+    if workers is None or workers.is_here:
+        return None
+    order = BatchOrder(
+        config=workers.reference(),
+        config_version=work.present_config.version,
+        operation=work.id,
+        shard=step.shard,
+        token=work.leases.token(step.shard),
+        mapping=work.plan.mapping,
+        step=planned,
+        table=table,
+        proof=work.plan.proof,
+        batch_rows=work.plan.batch_rows,
+        quarantine=work.plan.quarantine,
+    )
+    executor = workers.executor
+    return lambda primary_keys: executor.submit(run_batch, order, primary_keys)
 
 
 def _plain(value: object) -> object:

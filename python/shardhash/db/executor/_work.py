@@ -17,6 +17,7 @@ from shardhash.db.guard import ControlPlace, Identity
 from shardhash.db.journal import Event, Journal
 from shardhash.db.plan import Plan, StepKind
 from shardhash.db.ports import Clock, Topology
+from shardhash.db.processes import Workers
 from shardhash.db.stores import ConfigStore
 from shardhash.db.throttle import Waiting
 from shardhash.db.topology import Backend, Instance, Shard
@@ -80,6 +81,7 @@ class Work:
     throttle: Waiting
     meter: Meter
     clock: Clock
+    workers: Workers | None = None
     _pass: str = field(default_factory=lambda: token_hex(32), repr=False)
     _entered: set[str] = field(default_factory=set, init=False)
     _unfenced: set[str] = field(default_factory=set, init=False)

@@ -26,6 +26,7 @@ from shardhash.db.planning.move import MoveOptions
 from shardhash.db.planning.prune import plan_prune
 from shardhash.db.planning.steps import FENCE_WAIT_S
 from shardhash.db.ports import Clock, Topology
+from shardhash.db.processes import Workers
 from shardhash.db.stores import ConfigStore, default_author
 from shardhash.db.throttle import ThrottleSettings
 from shardhash.errors import UsageError
@@ -46,6 +47,8 @@ class Operations:
         connections: to plan with.
         clock: time, for waits.
         throttle: what holds an operation back.
+        source: path or URL by which workers in other processes load the same configuration; None:
+            as the store says.
     """
 
     def __init__(
@@ -56,8 +59,10 @@ class Operations:
         connections: ConnectionManager | None = None,
         clock: Clock = time,
         throttle: ThrottleSettings | None = None,
+        source: str | None = None,
     ) -> None:
         self._config = config
+        self._source = source or (store.url if store is not None else None)
         self._store = store
         self._given = connections
         self._connections = connections or _exact_connections(config)
@@ -429,7 +434,7 @@ class Operations:
             mapping=mapping,
             against=against,
             progress=progress,
-            executor=executor,
+            workers=self._workers(executor),
         )
 
     def apply(
@@ -441,6 +446,12 @@ class Operations:
     ) -> Report:
         """Do what a plan says and report what was done.
 
+        Args:
+            plan: what to do; refused where the facts it was made from have changed.
+            progress: told after every batch how far it is.
+            executor: where the batches of a prune run; processes other than this one open their
+                own connections by the configuration's path or URL. None: threads of this process.
+
         Raises:
             StalePlanError: configuration or schema changed since the plan; nothing was done.
             StoreError: the store cannot confirm the configuration; nothing was done.
@@ -448,7 +459,7 @@ class Operations:
             StoppedError: it stopped half way; ``resume`` goes on.
             DatabaseError: the first batch failed; nothing was done.
         """
-        return self._engine(progress).apply(
+        return self._engine(progress, executor).apply(
             plan, preflight=lambda work: preflight(work, self._config)
         )
 
@@ -514,7 +525,9 @@ class Operations:
     def _present_config(self) -> Config:
         return self._store.load()[0] if self._store is not None else self._config
 
-    def _engine(self, progress: ProgressListener | None) -> Engine:
+    def _engine(
+        self, progress: ProgressListener | None, executor: Executor | None = None
+    ) -> Engine:
         return Engine(
             config=self._present_config,
             store=self._store,
@@ -522,7 +535,11 @@ class Operations:
             clock=self._clock,
             listener=progress,
             throttle=self._throttle,
+            workers=self._workers(executor),
         )
+
+    def _workers(self, executor: Executor | None) -> Workers | None:
+        return None if executor is None else Workers(executor, self._source)
 
     def _connect(self, topology: Topology) -> ConnectionManager:
         return self._given or _exact_connections(topology)

@@ -1,17 +1,19 @@
 """Compare what shards hold with what the map says they hold. Nothing here writes."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 from shardhash.db import sql
+from shardhash.db.connections import SessionSettings
 from shardhash.db.executor import PageMismatch, ProgressListener, compare_tables
 from shardhash.db.inspect import KeyReader
 from shardhash.db.mapping import KeyRouter
 from shardhash.db.operations._reader import FactReader
 from shardhash.db.plan import Progress
+from shardhash.db.processes import Workers, process_connections
 from shardhash.db.topology import Mapping as MappingRule
 from shardhash.db.topology import RingRule, TableRule
 from shardhash.errors import UsageError
@@ -88,7 +90,24 @@ def _page_json(page: PageMismatch) -> dict[str, Any]:
     }
 
 
-_Task = Callable[[], tuple[list[TableVerdict], list[tuple[str, str, PageMismatch]]]]
+_Found = tuple[list[TableVerdict], list[tuple[str, str, PageMismatch]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One table to look at: by whose rows it has, or beside another shard's."""
+
+    table: str
+    shard: str
+    mapping: str = ""
+    other: str = ""
+
+    def run(self, reader: FactReader) -> _Found:
+        if self.other:
+            return [], _compared(reader, self.table, self.shard, self.other)
+        mapping = reader.config.mapping(self.mapping)
+        rule = next(rule for rule in mapping.tables if rule.name == self.table)
+        return [_verdict(reader, mapping, self.shard, rule)], []
 
 
 def verify(
@@ -98,7 +117,7 @@ def verify(
     mapping: str | None,
     against: str | None,
     progress: ProgressListener | None,
-    executor: Executor | None,
+    workers: Workers | None,
 ) -> VerifyReport:
     """Look at every table; see ``Operations.verify``."""
     config = reader.config
@@ -113,11 +132,10 @@ def verify(
             )
         tasks = list(_comparisons(reader, chosen, shard, against))
     else:
-        tasks = list(_tasks(reader, chosen, shard))
+        tasks = list(_tasks(chosen, shard))
     tables: list[TableVerdict] = []
     mismatches: list[tuple[str, str, PageMismatch]] = []
-    found = executor.map(_run, tasks) if executor else map(_run, tasks)
-    for number, (verdicts, pages) in enumerate(found, start=1):
+    for number, (verdicts, pages) in enumerate(_results(reader, tasks, workers), start=1):
         tables += verdicts
         mismatches += pages
         if progress is not None:
@@ -126,22 +144,34 @@ def verify(
     return VerifyReport(tables=tuple(tables), mismatches=tuple(mismatches), problems=problems)
 
 
-def _run(task: _Task) -> tuple[list[TableVerdict], list[tuple[str, str, PageMismatch]]]:
-    return task()
+def _results(
+    reader: FactReader, tasks: Sequence[_Task], workers: Workers | None
+) -> Iterator[_Found]:
+    """Run tasks here, on threads, or in processes that open their own connections."""
+    if workers is None:
+        return (task.run(reader) for task in tasks)
+    if workers.is_here:
+        return workers.executor.map(lambda task: task.run(reader), tasks)
+    run = partial(_run_elsewhere, workers.reference(), reader.config.version)
+    return workers.executor.map(run, tasks)
 
 
-def _tasks(
-    reader: FactReader, mappings: Sequence[MappingRule], shard: str | None
-) -> Iterator[_Task]:
+def _run_elsewhere(reference: str, version: str, task: _Task) -> _Found:
+    session = SessionSettings.operations()
+    config, connections = process_connections(reference, version, session=session)
+    return task.run(FactReader(config, config, connections))
+
+
+def _tasks(mappings: Sequence[MappingRule], shard: str | None) -> Iterator[_Task]:
     for mapping in mappings:
         for name in _shards(mapping, shard):
             for rule in mapping.tables:
-                yield lambda m=mapping, s=name, r=rule: ([_verdict(reader, m, s, r)], [])  # type: ignore[misc]
+                yield _Task(rule.name, name, mapping.name)
         model, *others = mapping.shards
         for table in mapping.global_tables:
             for other in others:
                 if shard in (None, other, model):
-                    yield lambda t=table, a=model, b=other: ([], _compared(reader, t, a, b))  # type: ignore[misc]
+                    yield _Task(table, model, other=other)
 
 
 def _comparisons(
@@ -155,7 +185,7 @@ def _comparisons(
         for name in (*(rule.name for rule in mapping.tables), *mapping.global_tables)
     ]
     for table in dict.fromkeys(names):
-        yield lambda t=table: ([], _compared(reader, t, shard, against))  # type: ignore[misc]
+        yield _Task(table, shard, other=against)
 
 
 def _shards(mapping: MappingRule, shard: str | None) -> Iterable[str]:

@@ -1,14 +1,12 @@
 """One task in any process, on connections that the process opens itself."""
 
-import os
 from dataclasses import dataclass
-from threading import Lock
 
-from shardhash.db.config import Config
-from shardhash.db.connections import ConnectionManager
+from shardhash.db.connections import ConnectionManager, SessionSettings
+from shardhash.db.processes import process_connections
 from shardhash.db.tasks import ResultColumn, Row, ShardTask
 from shardhash.db.workers._statement import Statement, block_bytes
-from shardhash.errors import MemoryCapError, StaleMapError, UsageError
+from shardhash.errors import MemoryCapError, UsageError
 
 __all__ = ["QueryWorker", "TaskAnswer"]
 
@@ -61,41 +59,14 @@ class QueryWorker:
             return TaskAnswer(task.shard, statement.columns, tuple(rows))
 
 
-class _Processes:
-    """The connections of this process by configuration and version. A forked child has none."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[int, str], tuple[str, ConnectionManager]] = {}
-        self._lock = Lock()
-
-    def get(self, reference: str, version: str) -> ConnectionManager:
-        """Return connections by a configuration, loaded again where its version is another."""
-        with self._lock:
-            key = (os.getpid(), reference)
-            found, connections = self._known.get(key, ("", None))
-            if connections is None or (version and found != version):
-                config = Config.load(reference)
-                found, connections = config.version, ConnectionManager(config)
-                self._known[key] = (found, connections)
-        if version and found != version:
-            raise StaleMapError(
-                f"a worker in process {os.getpid()} found version {found[:12]} of the "
-                f"configuration {reference}, the query was planned for {version[:12]}",
-                next_step="let workers and clients read one configuration, or ask again",
-            )
-        return connections
-
-
-_PROCESSES = _Processes()
-
-
 def _connections_of(task: ShardTask) -> ConnectionManager:
     if task.config is None:
         raise UsageError(
             f"the task for shard {task.shard} names no configuration that another process can load",
             next_step="open the cluster from a path or URL: Cluster.open(...)",
         )
-    return _PROCESSES.get(task.config, task.config_version)
+    session = SessionSettings.application()
+    return process_connections(task.config, task.config_version, session=session)[1]
 
 
 def _too_large(shard: str, most_bytes: int) -> MemoryCapError:
