@@ -237,3 +237,21 @@ def test_any_value_is_written_so_that_it_reads_back_or_refused(values: dict[str,
 
     assert [line[0] for line in changes(COMMENTED, new)] == ["+"]
     assert remove_instance(new, "new") == COMMENTED
+
+
+def test_first_mapping_is_written_line_by_line() -> None:
+    values = {
+        "key": {"column": "store_id", "type": "int"},
+        "tables": ["orders"],
+        "slots": {"count": 4, "owners": {"s1": "0-3"}},
+    }
+
+    edited = add_mapping("format: 1\napp: shop\n", "by_store", values)
+
+    assert edited.splitlines()[2:] == [
+        "mappings:",
+        "  by_store:",
+        "    key: {column: store_id, type: int}",
+        "    tables: [orders]",
+        '    slots: {count: 4, owners: {s1: "0-3"}}',
+    ]

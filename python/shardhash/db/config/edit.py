@@ -237,13 +237,13 @@ def _add(text: str, section: str, name: str, values: Mapping[str, Data]) -> str:
         return _edited(
             text,
             (),
-            _insertion(section, new, is_block=True),
+            _insertion(section, new, block_levels=2 if section == "mappings" else 1),
             lambda top: top.update({section: new}),
         )
     return _edited(
         text,
         (section,),
-        _insertion(name, dict(values), is_block=section == "mappings"),
+        _insertion(name, dict(values), block_levels=1 if section == "mappings" else 0),
         lambda part: part.update({name: dict(values)}),
     )
 
@@ -387,8 +387,11 @@ def _uneditable(path: _Keys) -> RefusedError:
     )
 
 
-def _insertion(key: str, value: Data, *, is_block: bool = False) -> _Change:
-    """Return the change that adds an entry behind the last one of a mapping."""
+def _insertion(key: str, value: Data, *, block_levels: int = 0) -> _Change:
+    """Return the change that adds an entry behind the last one of a mapping.
+
+    Its outer ``block_levels`` mappings get a line for each entry, all else stands on one line.
+    """
 
     def change(text: str, node: MappingNode) -> str:
         if node.is_flow:
@@ -403,7 +406,7 @@ def _insertion(key: str, value: Data, *, is_block: bool = False) -> _Change:
         last_key, last_value = node.items[-1]
         newline = "\r\n" if "\r\n" in text else "\n"
         indent = " " * (last_key.start.column - 1)
-        lines = _block_lines(key, value) if is_block else [f"{_rendered(key)}: {_rendered(value)}"]
+        lines = _block_lines(key, value, block_levels)
         at = _line_end(text, _content_end(text, last_key, last_value))
         return text[:at] + "".join(newline + indent + line for line in lines) + text[at:]
 
@@ -489,9 +492,11 @@ def _line_end(text: str, index: int) -> int:
     return end - 1 if end and text[end - 1] == "\r" else end
 
 
-def _block_lines(key: str, value: Data) -> list[str]:
-    entries = value.items() if isinstance(value, dict) else ()
-    return [f"{_rendered(key)}:", *(f"  {_rendered(k)}: {_rendered(v)}" for k, v in entries)]
+def _block_lines(key: str, value: Data, levels: int) -> list[str]:
+    if not levels or not isinstance(value, dict):
+        return [f"{_rendered(key)}: {_rendered(value)}"]
+    inner = [line for each in value.items() for line in _block_lines(*each, levels - 1)]
+    return [f"{_rendered(key)}:", *(f"  {line}" for line in inner)]
 
 
 def _rendered(value: Data) -> str:

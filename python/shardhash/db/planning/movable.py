@@ -12,6 +12,7 @@ __all__ = [
     "MovableFacts",
     "check_movable",
     "check_names",
+    "counts_from_highest",
     "numbers_itself",
     "parents_first",
     "tables_parents_first",
@@ -127,6 +128,13 @@ def _check_ids(table: Table) -> None:
 def numbers_itself(table: Table) -> bool:
     """Tell whether the primary key is nothing but a number that the server counts up."""
     return table.auto_increment is not None and table.primary_key == (table.auto_increment,)
+
+
+def counts_from_highest(table: Table) -> bool:
+    """Tell whether SQLite numbers rows without a counter that could be given a band."""
+    if table.backend is not Backend.SQLITE or table.auto_increment or len(table.primary_key) != 1:
+        return False
+    return table.column(table.primary_key[0]).definition.upper() == "INTEGER"
 
 
 def check_names(facts: Sequence[MovableFacts], global_tables: Sequence[str]) -> None:

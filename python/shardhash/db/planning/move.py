@@ -10,6 +10,7 @@ from shardhash.db.planning.movable import (
     MovableFacts,
     check_movable,
     check_names,
+    counts_from_highest,
     numbers_itself,
     parents_first,
 )
@@ -278,5 +279,12 @@ def _warnings(moves: Sequence[MoveFacts], options: MoveOptions) -> list[str]:
         for move in moves
         for each in move.tables
         if each.null_keys
+    ]
+    found += [
+        f"{name}: SQLite numbers new rows from the highest id of each shard, so two shards may "
+        "give out one id: let the application give ids, or declare the key AUTOINCREMENT"
+        for name in dict.fromkeys(
+            each.name for move in moves for each in move.tables if counts_from_highest(each.source)
+        )
     ]
     return found
