@@ -51,3 +51,16 @@ def test_another_file_is_written_where_config_names_it(run: Run, directory: Path
 
 def test_no_starter_is_written_into_a_shared_store(run: Run) -> None:
     assert run("--config", "mongodb://127.0.0.1/x", "init").exit_code == 2
+
+
+def test_the_age_of_maps_is_written_as_asked(run: Run, directory: Path) -> None:
+    run("init", "--map-max-age", "0.5")
+
+    assert "map_max_age_s: 0.5 " in (directory / "shardhash.yaml").read_text()
+
+
+def test_an_impossible_age_is_refused_and_nothing_written(run: Run, directory: Path) -> None:
+    ended = run("init", "--map-max-age", "-1")
+
+    assert ended.exit_code == 3
+    assert not (directory / "shardhash.yaml").exists()

@@ -108,7 +108,7 @@ def run_operation(
     """Run an operation under a progress display and return its outcome."""
     from shardhash.cli._report import report_lines
 
-    with console.progress() as progress:
+    with console.progress(has_steps=True) as progress:
         report = run(progress)
     return Outcome(
         status=Status.MISMATCH if report.kept else Status.OK,

@@ -100,11 +100,13 @@ class Console:
                 next_step=f"run it again and type {name}, or pass --yes",
             )
 
-    def progress(self) -> "AbstractContextManager[Callable[[Progress], None]]":
+    def progress(
+        self, *, has_steps: bool = False
+    ) -> "AbstractContextManager[Callable[[Progress], None]]":
         """Return a context manager whose value shows how far an operation is."""
         from shardhash.cli._progress import progress_display
 
-        return progress_display(self.stderr, as_json=self.as_json)
+        return progress_display(self.stderr, as_json=self.as_json, has_steps=has_steps)
 
     def finish(self, outcome: Outcome) -> int:
         """Print an outcome and return the exit code."""

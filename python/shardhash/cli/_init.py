@@ -23,6 +23,13 @@ def register(commands: Commands) -> None:
     init.add_argument(
         "--app", metavar="NAME", help="the application's name (default: the directory's)"
     )
+    init.add_argument(
+        "--map-max-age",
+        metavar="S",
+        type=float,
+        default=30,
+        help="seconds that a process may go on with an old map; moves wait for it (default: 30)",
+    )
 
 
 def _init(options: argparse.Namespace, console: Console) -> Outcome:
@@ -31,7 +38,7 @@ def _init(options: argparse.Namespace, console: Console) -> Outcome:
 
     path = config_place(options, default=True)
     app = options.app or _directory_name(path)
-    start_config(path, app=app)
+    start_config(path, app=app, map_max_age_s=options.map_max_age)
     return Outcome(
         data={"path": path, "app": app},
         lines=[

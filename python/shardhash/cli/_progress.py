@@ -1,4 +1,4 @@
-"""How far an operation is: bars on a terminal, JSON lines with ``--json``, else nothing."""
+"""How far an operation is: bars on a terminal, JSON lines with ``--json``, else a line a step."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -14,12 +14,17 @@ __all__ = ["progress_display"]
 Show = Callable[["Progress"], None]
 
 
-def progress_display(stream: TextIO, *, as_json: bool) -> AbstractContextManager[Show]:
-    """Return the display that suits the stream; rich draws it where it is installed."""
+def progress_display(
+    stream: TextIO, *, as_json: bool, has_steps: bool = False
+) -> AbstractContextManager[Show]:
+    """Return the display that suits the stream; rich draws it where it is installed.
+
+    In a log an operation that ``has_steps`` leaves a line for each.
+    """
     if as_json:
         return nullcontext(lambda progress: _print_json(progress, stream))
     if not stream.isatty():
-        return nullcontext(lambda progress: None)
+        return nullcontext(_step_lines(stream) if has_steps else lambda progress: None)
     try:
         return _rich_bars()
     except ImportError:
@@ -28,6 +33,19 @@ def progress_display(stream: TextIO, *, as_json: bool) -> AbstractContextManager
 
 def _print_json(progress: "Progress", stream: TextIO) -> None:
     print(json.dumps({"event": "progress", **asdict(progress)}), file=stream, flush=True)
+
+
+def _step_lines(stream: TextIO) -> Show:
+    """Return what writes a line as each step begins."""
+    shown = 0
+
+    def show(progress: "Progress") -> None:
+        nonlocal shown
+        if progress.phase != shown:
+            shown = progress.phase
+            print(_title(progress), file=stream, flush=True)
+
+    return show
 
 
 def _rich_bars() -> AbstractContextManager[Show]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from shardhash.cli._console import printable
 from shardhash.cli._table import count, table
-from shardhash.db.plan import KeptRow, Plan, Report, Step, TablePrune
+from shardhash.db.plan import KeptRow, Plan, Report, Step, StepKind, TablePrune
 
 __all__ = ["kept_lines", "plan_lines", "report_lines"]
 
@@ -19,12 +19,36 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         return
     mapping = f", mapping {plan.mapping}" if plan.mapping else ""
     yield f"{plan.operation} of shard {plan.shard}{mapping}: {count(len(plan.steps), 'step')}"
+    yield from map(_move_words, *_flips(plan))
     yield ""
     for number, step in enumerate(plan.steps, start=1):
         if number - 1 == plan.point_of_no_return and number > 1:
             yield "      --- point of no return: before it, op abort takes everything back ---"
         yield f"  {number:2}. {step.title}{_amount(step)}"
         yield f"      check: {step.check}"
+
+
+def _flips(plan: Plan) -> tuple[list[Step], list[str]]:
+    """Return the steps that change owners, and for each between which steps nothing is written."""
+    numbers = {
+        (step.kind, step.arguments.get("slots")): number
+        for number, step in enumerate(plan.steps, start=1)
+    }
+    flips = [step for step in plan.steps if step.kind is StepKind.FLIP]
+    frozen = []
+    for step in flips:
+        slots = step.arguments["slots"]
+        fence = numbers.get((StepKind.FENCE, slots))
+        frozen.append(f"{fence} to {numbers.get((StepKind.OPEN, slots))}" if fence else "")
+    return flips, frozen
+
+
+def _move_words(flip: Step, frozen: str) -> str:
+    slots, source, target = (flip.arguments[key] for key in ("slots", "source", "target"))
+    moves = f"slots {_shortened(slots)} go from {source} to {target}"
+    if not frozen:
+        return f"  {moves}; nobody may write meanwhile"
+    return f"  {moves}; from step {frozen} writes to them are refused, reads go on"
 
 
 def _amount(step: Step) -> str:
@@ -110,7 +134,7 @@ def _step_lines(step: TablePrune, batch_rows: int) -> Iterator[str]:
 
 
 def _shortened(statement: str) -> str:
-    """Cut the middle out of a statement that lists every column; JSON has it whole."""
+    """Cut the middle out of a long statement or list of slots; JSON has it whole."""
     if len(statement) <= _SQL_WIDTH:
         return statement
     half = _SQL_WIDTH // 2

@@ -72,8 +72,13 @@ def _unfit(error: ConfigError) -> RefusedError:
     )
 
 
-def start_config(path: str, *, app: str) -> None:
+def start_config(path: str, *, app: str, map_max_age_s: float = 30) -> None:
     """Write the starter file, readable by its owner only.
+
+    Args:
+        path: where; nothing may be there yet.
+        app: the application's name.
+        map_max_age_s: how long a process may go on with a map that it cannot confirm.
 
     Raises:
         RefusedError: the path is taken; nothing was written.
@@ -89,7 +94,7 @@ def start_config(path: str, *, app: str) -> None:
             f"{path} exists already; nothing was written",
             next_step="add to it by `shardhash instance add`, or name another: --config FILE",
         )
-    store.save(_STARTER.format(app=app), expect=None)
+    store.save(_STARTER.format(app=app, map_max_age_s=f"{map_max_age_s:g}"), expect=None)
 
 
 def validate_config(place: str, environ: Mapping[str, str]) -> Config:
@@ -279,7 +284,7 @@ _STARTER = """\
 
 format: 1
 app: {app}
-map_max_age_s: 30   # how long an application may go without asking for a newer map
+map_max_age_s: {map_max_age_s}   # how long an application may go without asking for a newer map
 
 # Below are the parts of a configuration, each as an example: take out the # and change what it
 # says. `shardhash instance add` and `shardhash mapping add` write such lines, too.
