@@ -315,6 +315,9 @@ class Fleet(Protocol):
     def database(self, shard: str) -> str:
         """Return the name of the shard's database."""
 
+    def will_have(self, shard: str, *, beside: str) -> str:
+        """Know the database that an operation will make for `shard`, and return its name."""
+
     def connect(self, shard: str) -> Any:
         """Return a raw driver connection to the shard, in autocommit mode."""
 
@@ -335,6 +338,12 @@ class _FleetBase:
 
     def database(self, shard: str) -> str:
         return self._places[shard][1]
+
+    def will_have(self, shard: str, *, beside: str) -> str:
+        """Know the database that an operation will make for `shard`, and return its name."""
+        instance, database = self._places[beside]
+        self._places[shard] = (instance, database.removesuffix(beside) + shard)
+        return self.database(shard)
 
     def config_text(self, mappings: Mapping[str, Any] | None = None) -> str:
         lines = ["format: 1", "app: test", "instances:"]

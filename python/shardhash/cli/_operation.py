@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from shardhash.cli._console import printable
+from shardhash.db.executor import is_alive
 from shardhash.db.journal import OperationState, Phase
 from shardhash.db.plan import StepKind
 
@@ -84,9 +85,15 @@ def _step_words(step: "Step") -> str:
 
 
 def _state_words(state: OperationState) -> str:
-    if state.phase is Phase.UNFINISHED:
-        return "stopped" if state.message else "running, or killed"
-    return state.phase.value
+    if state.is_ended:
+        return state.phase.value
+    if state.message:
+        return "stopped"
+    words = "aborting" if state.phase is Phase.ABORTING else "running"
+    lives = is_alive(state.holder)
+    if lives is None:
+        return f"{words}, or killed"
+    return words if lives else "killed"
 
 
 def _next_words(state: OperationState) -> str:

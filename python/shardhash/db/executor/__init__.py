@@ -2,6 +2,7 @@
 
 from shardhash.db.executor._counts import count_filter, id_collisions
 from shardhash.db.executor._engine import Engine
+from shardhash.db.executor._leases import is_alive
 from shardhash.db.executor._meter import ProgressListener
 from shardhash.db.executor._verify import PageMismatch, compare_tables
 from shardhash.db.executor._work import Work
@@ -14,4 +15,5 @@ __all__ = [
     "compare_tables",
     "count_filter",
     "id_collisions",
+    "is_alive",
 ]

@@ -15,7 +15,7 @@ from typing import Self
 from shardhash.db.stores import ConfigStore, Lease, default_author
 from shardhash.errors import LeaseHeldError, LeaseLostError, ShardhashError
 
-__all__ = ["Leases", "holder_of_this_process"]
+__all__ = ["Leases", "holder_of_this_process", "is_alive"]
 
 TTL_S = 30.0
 _SCOPE = "shard/"
@@ -91,7 +91,7 @@ class Leases:
             return store.acquire_lease(name, holder=holder, ttl_s=self._ttl_s, above=above)
         except LeaseHeldError:
             left_behind = store.get_lease(name)
-            if left_behind is None or not _is_dead(left_behind.holder):
+            if left_behind is None or is_alive(left_behind.holder) is not False:
                 raise
             store.release_lease(left_behind)
         return store.acquire_lease(name, holder=holder, ttl_s=self._ttl_s, above=above)
@@ -114,13 +114,13 @@ def holder_of_this_process() -> str:
     return f"{default_author()}:{os.getpid()}.{_start_of(os.getpid())}"
 
 
-def _is_dead(holder: str) -> bool:
-    """Tell whether a holder was a process of this machine that runs no more."""
+def is_alive(holder: str) -> bool | None:
+    """Tell whether a holder is a process of this machine that runs; None: of another machine."""
     place, _, process = holder.rpartition(":")
     number, _, start = process.partition(".")
     if place.rpartition("@")[2] != socket.gethostname() or not number.isdecimal():
-        return False
-    return _start_of(int(number)) != start
+        return None
+    return _start_of(int(number)) == start
 
 
 def _start_of(process: int) -> str:
