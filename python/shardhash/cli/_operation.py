@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from shardhash.cli._console import printable
-from shardhash.db.executor import is_alive
 from shardhash.db.journal import OperationState, Phase
 from shardhash.db.plan import StepKind
 
@@ -85,6 +84,8 @@ def _step_words(step: "Step") -> str:
 
 
 def _state_words(state: OperationState) -> str:
+    from shardhash.db.executor import is_alive
+
     if state.is_ended:
         return state.phase.value
     if state.message:
