@@ -3,6 +3,7 @@
 import os
 import pickle
 import signal
+import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -145,15 +146,18 @@ def test_rows_of_a_closed_answer_are_not_silently_missing(backend):
             list(rows)
 
 
-def test_ctrl_c_ends_the_work_of_the_shards(mysql_fleet):
+@pytest.mark.parametrize("shards", [["s1"], ["s1", "s2"]], ids=len)
+def test_ctrl_c_ends_the_work_of_the_shards(mysql_fleet, shards):
     with manager_with(mysql_fleet) as manager:
-        presser = threading.Thread(target=press_ctrl_c, args=(lambda: sleepers(mysql_fleet) == 2,))
+        presser = threading.Thread(
+            target=press_ctrl_c, args=(lambda: sleepers(mysql_fleet) == len(shards),)
+        )
         presser.start()
         with (
             pytest.raises(KeyboardInterrupt),
-            run_tasks([slow(mysql_fleet, s) for s in ("s1", "s2")], connections=manager),
+            run_tasks([slow(mysql_fleet, s) for s in shards], connections=manager) as answers,
         ):
-            pass
+            list(answers[0].rows)
         presser.join()
 
         wait_until(lambda: not sleepers(mysql_fleet), what="end of the sleepers")
@@ -161,18 +165,33 @@ def test_ctrl_c_ends_the_work_of_the_shards(mysql_fleet):
 
 def test_ctrl_c_ends_the_work_on_files(sqlite_fleet):
     with manager_with(sqlite_fleet) as manager:
-        names = {thread.name for thread in threading.enumerate()}
-        assert "shardhash-query" not in names
         presser = threading.Thread(target=press_ctrl_c, args=(query_thread_runs,))
         presser.start()
         with (
             pytest.raises(KeyboardInterrupt),
-            run_tasks([slow(sqlite_fleet)], connections=manager),
+            run_tasks([slow(sqlite_fleet, s) for s in ("s1", "s2")], connections=manager),
         ):
             pass
         presser.join()
 
         assert not query_thread_runs()
+
+
+def test_ctrl_c_ends_the_work_on_one_file(sqlite_fleet):
+    with manager_with(sqlite_fleet) as manager:
+        presser = threading.Thread(target=press_ctrl_c, args=(main_thread_waits_for_sqlite,))
+        presser.start()  # it waits for the statement, so it cannot press too early
+        with pytest.raises(KeyboardInterrupt), run_tasks([slow(sqlite_fleet)], connections=manager):
+            pass
+        presser.join()
+
+        with run_tasks([numbers(3)], connections=manager) as (answer,):
+            assert len(list(answer.rows)) == 3
+
+
+def main_thread_waits_for_sqlite():
+    frame = sys._current_frames()[threading.main_thread().ident]
+    return frame.f_code.co_name == "_sqlite"
 
 
 def query_thread_runs():

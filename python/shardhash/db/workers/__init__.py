@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from shardhash.db.connections import ConnectionManager
 from shardhash.db.tasks import ShardRows, ShardTask
 from shardhash.db.workers._dask import dask_executor
+from shardhash.db.workers._direct import Direct
 from shardhash.db.workers._remote import Submission
 from shardhash.db.workers._threads import Fanout, ShardOutcome
 from shardhash.db.workers._worker import QueryWorker, TaskAnswer
@@ -36,11 +37,16 @@ def run_tasks(
 
     Without an executor each task has a thread of this process, and its rows come as a stream: at
     most four blocks of about 256 KiB are held for each shard. An instance is asked by as many
-    threads at a time as it may have connections. With an executor each answer comes in one piece,
-    made by a ``QueryWorker``; in other processes it opens its own connections by the configuration
-    that the task names.
+    threads at a time as it may have connections. A single task runs in the caller's thread.
+
+    With an executor each answer comes in one piece, made by a ``QueryWorker``; in other processes
+    it opens its own connections by the configuration that the task names.
     """
-    run = Submission(tasks, connections, executor) if executor else Fanout(tasks, connections)
+    run: Submission | Direct | Fanout
+    if executor:
+        run = Submission(tasks, connections, executor)
+    else:
+        run = Direct(tasks[0], connections) if len(tasks) == 1 else Fanout(tasks, connections)
     try:
         yield run.start()
     finally:

@@ -52,7 +52,7 @@ class Statement:
     """A task that can be run once, and ended at any time from any thread.
 
     With ``commit`` it runs on the primary, and what it changed is committed when its rows were
-    read without an error.
+    read without an error. ``is_fetched`` tells that the server has no row left.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class Statement:
         self._lock = Lock()
         self._interrupt: Callable[[], None] | None = None
         self._is_ended = False
+        self.is_fetched = False
 
     def end(self) -> None:
         """End the statement if it runs, and keep it from being begun.
@@ -108,6 +109,11 @@ class Statement:
             self._interrupt = interrupter(connection)
         try:
             yield
+        except Exception:
+            raise
+        except BaseException:  # Ctrl-C in the thread that waits for the server itself
+            self.end()
+            raise
         finally:
             with self._lock:
                 self._interrupt = None
@@ -115,8 +121,11 @@ class Statement:
     @contextmanager
     def _opened(self, connection: "Connection") -> Iterator[OpenStatement]:
         driver: Any = connection.connection.driver_connection
-        opened = _sqlite if self._backend is Backend.SQLITE else _mysql
-        with opened(driver, self._task, is_mariadb=_is_mariadb(connection)) as cursor:
+        if self._backend is Backend.SQLITE:
+            opened = _sqlite(driver, self._task, is_ended=lambda: self._is_ended)
+        else:
+            opened = _mysql(driver, self._task, is_mariadb=_is_mariadb(connection))
+        with opened as cursor:
             columns = result_columns(cursor.description, self._backend)
             row_count = 0 if columns else max(cursor.rowcount, 0)
             yield OpenStatement(columns, self._blocks(cursor) if columns else iter(()), row_count)
@@ -126,12 +135,15 @@ class Statement:
     def _blocks(self, cursor: Any) -> Iterator[Sequence[Row]]:
         """Yield the rows in blocks of about the same size in bytes."""
         row_count = _FIRST_BLOCK_ROWS
-        while block := cursor.fetchmany(row_count):
+        while not self.is_fetched:
+            block = cursor.fetchmany(row_count)
             if self._is_ended:
                 raise EndedError
-            yield block
-            fitting = row_count * _BLOCK_BYTES // max(block_bytes(block), 1)
-            row_count = max(1, min(fitting, 4 * row_count, _MOST_BLOCK_ROWS))
+            self.is_fetched = len(block) < row_count
+            if block:
+                yield block
+                fitting = row_count * _BLOCK_BYTES // max(block_bytes(block), 1)
+                row_count = max(1, min(fitting, 4 * row_count, _MOST_BLOCK_ROWS))
 
 
 def block_bytes(block: Sequence[Row]) -> int:
@@ -174,15 +186,15 @@ def _session_deadline(driver: Any, deadline_s: float | None) -> Iterator[None]:
 
 
 @contextmanager
-def _sqlite(driver: sqlite3.Connection, task: ShardTask, *, is_mariadb: bool) -> Iterator[Any]:
-    assert not is_mariadb
+def _sqlite(
+    driver: sqlite3.Connection, task: ShardTask, *, is_ended: Callable[[], bool]
+) -> Iterator[Any]:
     deadline = None if task.deadline_s is None else time.monotonic() + task.deadline_s
 
-    def is_late() -> bool:
+    def is_late() -> bool:  # is called now and then, which also lets Python see Ctrl-C
         return deadline is not None and time.monotonic() > deadline
 
-    if deadline is not None:
-        driver.set_progress_handler(is_late, _STEPS_BETWEEN_LOOKS)
+    driver.set_progress_handler(is_late, _STEPS_BETWEEN_LOOKS)
     try:
         with closing(driver.execute(task.sql, task.parameters)) as cursor:
             yield cursor
@@ -192,8 +204,12 @@ def _sqlite(driver: sqlite3.Connection, task: ShardTask, *, is_mariadb: bool) ->
             next_step="pass it as text where the column holds text, or correct it",
         ) from error
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT or not is_late():
+        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
             raise
+        if not is_late():
+            if is_ended():
+                raise
+            raise KeyboardInterrupt from None  # SQLite swallows what the handler raises
         raise DeadlineError(
             f"shard {task.shard}: the statement was ended at its deadline of {task.deadline_s:g} s",
             next_step="ask for less at once, or give the statement more time",

@@ -101,11 +101,10 @@ class _Stream:
         self._row_count = 0
         self._statement = statement
         self._begun = begun
-        self._is_fetched = False
 
     def end(self) -> None:
         """End the statement unless it has sent all its rows."""
-        if not self._is_fetched:
+        if not self._statement.is_fetched:
             self._statement.end()
 
     def run(self, others: "deque[_Stream]") -> None:
@@ -119,7 +118,6 @@ class _Stream:
                 is_begun = True
                 for block in opened.blocks:
                     self.buffer.put(block, may_wait=lambda: not others)
-                self._is_fetched = True
         except EndedError as error:
             self.buffer.finish(error)
         except Exception as error:  # the reader's thread raises it
