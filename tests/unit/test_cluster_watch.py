@@ -48,6 +48,12 @@ class Store:
     def load(self):
         return self.config, self.version()
 
+    def read_journal(self, operation):
+        return ()
+
+    def list_journals(self):
+        return ()
+
     def close(self):
         pass
 

@@ -197,7 +197,7 @@ def test_fourteen_mistakes_are_reported_at_once_with_their_places():
     assert problems(TWELVE) == [
         (
             "3:1: instnces: unknown key (did you mean instances?); known here: format, app, "
-            "map_max_age_s, setup, instances, shards, mappings, store"
+            "map_max_age_s, setup, instances, shards, mappings, store, last_ordinal, takeovers"
         ),
         (
             "5:16: instances.local.url: the port must be a number from 1 to 65535; write the signs "

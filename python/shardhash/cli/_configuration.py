@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shardhash.cli._console import Console
-from shardhash.db.config import Config
-from shardhash.db.fleet import refuse_password_in
 from shardhash.errors import UsageError
 
 if TYPE_CHECKING:
+    from shardhash.db.config import Config
     from shardhash.db.operations import Operations
     from shardhash.db.throttle import ThrottleSettings
 
@@ -33,6 +32,8 @@ def config_place(options: argparse.Namespace, *, default: bool = False) -> str:
         UsageError: there is none.
         RefusedError: a password stands in the ``--config`` URL, where others can read it.
     """
+    from shardhash.db.fleet import refuse_password_in
+
     named: str | None = options.config or os.environ.get(_VARIABLE)
     refuse_password_in("store", options.config)
     if named is None and not default and not Path(_DEFAULT).exists():
@@ -44,13 +45,15 @@ def config_place(options: argparse.Namespace, *, default: bool = False) -> str:
     return named or _DEFAULT
 
 
-def load_config(options: argparse.Namespace, console: Console) -> Config:
+def load_config(options: argparse.Namespace, console: Console) -> "Config":
     """Return the configuration that `config_place` names, with its warnings given to the console.
 
     Raises:
         UsageError: there is none.
         ConfigError: it is invalid; all problems with their lines.
     """
+    from shardhash.db.config import Config
+
     config = Config.load(config_place(options))
     for problem in config.warnings:
         console.warn(str(problem))

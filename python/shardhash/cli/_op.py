@@ -8,7 +8,6 @@ from shardhash.cli._applying import add_throttle_options, run_operation, throttl
 from shardhash.cli._commands import Commands
 from shardhash.cli._configuration import open_operations
 from shardhash.cli._console import Console, Outcome
-from shardhash.cli._operation import operation_data, operation_lines, operation_row
 from shardhash.cli._table import table
 
 if TYPE_CHECKING:
@@ -49,6 +48,8 @@ def register(commands: Commands) -> None:
 
 
 def _list(options: argparse.Namespace, console: Console) -> Outcome:
+    from shardhash.cli._operation import operation_data
+
     with open_operations(options, console) as operations:
         states = [each for each in operations.list() if options.all or not each.is_ended]
     data = {"operations": [operation_data(each) for each in states]}
@@ -56,6 +57,8 @@ def _list(options: argparse.Namespace, console: Console) -> Outcome:
 
 
 def _list_lines(states: "list[OperationState]") -> Iterator[str]:
+    from shardhash.cli._operation import operation_row
+
     if not states:
         yield "No operation is unfinished."
         return
@@ -63,6 +66,8 @@ def _list_lines(states: "list[OperationState]") -> Iterator[str]:
 
 
 def _show(options: argparse.Namespace, console: Console) -> Outcome:
+    from shardhash.cli._operation import operation_data, operation_lines
+
     with open_operations(options, console) as operations:
         state = operations.get(options.operation)
     return Outcome(data={"operation": operation_data(state)}, lines=operation_lines(state))
@@ -70,6 +75,8 @@ def _show(options: argparse.Namespace, console: Console) -> Outcome:
 
 def _watch(options: argparse.Namespace, console: Console) -> Outcome:
     from time import sleep
+
+    from shardhash.cli._operation import operation_data, operation_lines
 
     with open_operations(options, console) as operations:
         state = operations.get(options.operation)

@@ -20,9 +20,9 @@ def _nothing_to_undo(work: Work, step: Step) -> None:
     """Leave all as it is: what the step made goes with what was made before it."""
 
 
-def _runs_again(work: Work, step: Step) -> bool:
-    """Tell nothing: the step is repeated, which does no harm."""
-    return False
+def _may_have_begun(work: Work, step: Step) -> bool:
+    """Take a step that was begun for one that took effect, as a part of it may have."""
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Runner:
 
     run: Callable[[Work, Step], Result]
     undo: Callable[[Work, Step], None] = _nothing_to_undo
-    is_done: Callable[[Work, Step], bool] = _runs_again
+    is_done: Callable[[Work, Step], bool] = _may_have_begun
 
 
 def range_rule(arguments: Mapping[str, Any]) -> RangeRule:

@@ -91,6 +91,7 @@ def _taken(work: Work, shard: str) -> PreflightError:
 def _drop_what_was_made(work: Work, step: Step) -> None:
     """Drop the database if this operation made it; nothing happens if it is gone."""
     _drop(work, step.shard, made_by=work.id)
+    work.forget(step.shard)
 
 
 def _drop_database(work: Work, step: Step) -> Result:
