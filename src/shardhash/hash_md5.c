@@ -68,11 +68,11 @@ static inline size_t fill_lane(sh_span key, size_t stride, uint32_t *words) {
     for (size_t i = 0; i < whole; i++) {
         words[i * stride] = sh_load32(p + 4 * i);
     }
-    p += 4 * whole;
     uint32_t end = 0x80;
     if (left > 0 && whole > 0) {
-        end = end << 8 * left | sh_load32(p + left - 4) >> 8 * (4 - left);
+        end = end << 8 * left | sh_load32(p + key.size - 4) >> 8 * (4 - left);
     } else {
+        /* All of the key, if there is any: no step leads from a NULL. */
         while (left > 0) {
             end = end << 8 | p[--left];
         }

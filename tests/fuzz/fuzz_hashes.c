@@ -24,7 +24,7 @@ static void check_one(const uint8_t *data, size_t size, uint64_t seed) {
     MUST(sh_hash_span(SH_HASH_REDIS, seed, key) == twin_redis(data, size));
 }
 
-#define CUTS 20 /* more than MD5 has lanes, twice over */
+#define CUTS 40 /* more than MD5 has lanes, twice over */
 
 /* Cut what is left of the input into spans; some share bytes, some have none. */
 static size_t cut(fuzz_input *input, sh_span *spans) {
