@@ -18,12 +18,16 @@ STORES = 20
 DATABASE = "crash_s1"
 SCHEMA = (
     "CREATE TABLE countries (code CHAR(2) PRIMARY KEY, name VARCHAR(20) NOT NULL)",
-    "CREATE TABLE orders (id {id} PRIMARY KEY {auto}, store_id INTEGER NULL, "
-    "note VARCHAR(40) NOT NULL)",
+    (
+        "CREATE TABLE orders (id {id} PRIMARY KEY {auto}, store_id INTEGER NULL, "
+        "note VARCHAR(40) NOT NULL)"
+    ),
     "CREATE INDEX by_store ON orders (store_id)",
-    "CREATE TABLE items (order_id {id} NOT NULL, line INTEGER NOT NULL, store_id INTEGER NULL, "
-    "amount VARCHAR(20) NULL, PRIMARY KEY (order_id, line), "
-    "FOREIGN KEY (order_id) REFERENCES orders (id))",
+    (
+        "CREATE TABLE items (order_id {id} NOT NULL, line INTEGER NOT NULL, store_id INTEGER NULL, "
+        "amount VARCHAR(20) NULL, PRIMARY KEY (order_id, line), "
+        "FOREIGN KEY (order_id) REFERENCES orders (id))"
+    ),
     "INSERT INTO countries VALUES ('at', 'Austria'), ('gr', 'Greece'), ('is', 'Iceland')",
 )
 NO_KEY = {7, 31}  # orders whose store is NULL: they move nowhere

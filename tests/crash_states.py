@@ -1,6 +1,6 @@
 """Whole clusters that can be put back as they were, and compared: in files, or on two servers.
 
-What is read of them is read by SQL of its own, not by shardhash. Left out of the comparison, because
+What is read of them is read by SQL of its own, not by shardhash. Left out of comparison, because
 each run has its own: random ids and tokens, fencing tokens and epochs, the count of takeovers, and
 the ordinals of id bands, of which a repeated step takes one more; instead no two shards may number
 their rows in one band.

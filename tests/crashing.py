@@ -207,7 +207,7 @@ class Crashes:
             self._trace.write_bytes(pickle.dumps(events))
 
         in_child(run, self._failure)
-        found: list[Event] = pickle.loads(self._trace.read_bytes())  # noqa: S301  our own
+        found: list[Event] = pickle.loads(self._trace.read_bytes())
         return found
 
     def _digest(self) -> bytes:
