@@ -165,6 +165,7 @@ class Crashes:
 
     def _left_behind(self) -> Iterable[str]:
         """Yield what would be in the way of the next operation."""
+        yield from _records(self._settled_picture())
         with open_cluster(self.cluster) as opened:
             for state in opened.operations.list():
                 if not state.is_ended and state.id not in self.known:
@@ -233,3 +234,12 @@ class Crashes:
         with open_cluster(self.cluster) as opened:
             found = [each for each in opened.operations.list() if each.id not in self.known]
         return found[-1] if found else None
+
+
+def _records(picture: Picture) -> Iterable[str]:
+    """Yield what is recorded of operations that have ended, if none is left to go on with."""
+    for database, found in picture["databases"].items():
+        for name in ("pass", "copies", "pages"):
+            rows = found.get(f"rows of _shardhash_{name}", [])
+            if rows:
+                yield f"{database}: {len(rows)} rows left in _shardhash_{name}: {rows[:2]}"

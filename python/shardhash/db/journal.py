@@ -56,6 +56,7 @@ class OperationState:
         undone: positions of steps that abort has taken back.
         holder: ``user@host:pid`` of the last process at work.
         message: why it stopped, where it did.
+        instead_of: the operation that it turns around, where it is an undo.
     """
 
     id: str
@@ -68,6 +69,7 @@ class OperationState:
     done: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     undone: frozenset[int] = frozenset()
     message: str = ""
+    instead_of: str = ""
     report: Mapping[str, Any] | None = None
 
     @property
@@ -176,6 +178,7 @@ def _state(store: ConfigStore, name: str) -> OperationState:
                 pass
     return OperationState(
         id=name,
+        instead_of=str(first.record.get("instead_of", "")),
         plan=Plan.from_json(first.record["plan"]),
         started_at=first.written_at,
         changed_at=last.written_at,

@@ -164,7 +164,8 @@ class Plan:
         mapping: its mapping; empty for what concerns none.
         config_version: version of the configuration, compared for equality when applied.
         shards: every shard that the operation changes, sorted; it takes their leases.
-        new_shards: instance and database of shards that the configuration does not have yet.
+        new_shards: instance and database of shards that the configuration does not have yet, or has
+            no more once they are removed.
         identities: by shard what tells its database from all others.
         fingerprints: by ``shard.table`` what changes with the schema.
         proof: whether a row goes only if its owner has an equal row.

@@ -18,6 +18,7 @@ from shardhash.db.connections import ConnectionManager
 from shardhash.db.executor._leases import Leases, holder_of_this_process
 from shardhash.db.executor._meter import Meter, ProgressListener
 from shardhash.db.executor._runners import CONFIG_STEPS, RUNNERS
+from shardhash.db.executor._shard_steps import has_control_of, release_control
 from shardhash.db.executor._tokens import tokens_of
 from shardhash.db.executor._work import PlannedTopology, Work
 from shardhash.db.journal import Event, Journal, OperationState, Phase, read_operations
@@ -57,7 +58,7 @@ class Engine:
     ) -> Report:
         """Run a plan from its first step, after ``preflight`` found nothing against it.
 
-        An operation that it is run ``instead_of`` ends with it: nobody can resume that any more.
+        An operation that it is run ``instead_of`` ends with it; until then nobody can resume that.
 
         Raises:
             RefusedError: a check said no; nothing was done.
@@ -66,13 +67,13 @@ class Engine:
         """
         operation = f"{plan.operation}-{uuid4().hex[:8]}"
         journal = Journal(self.store, operation)
-        with self._work(plan, journal) as work:
+        holder = holder_of_this_process()
+        with self._work(plan, journal, instead_of) as work:
             self._refuse_unfinished(plan, instead_of)
             preflight(work)
-            journal.append(Event.PLANNED, plan=plan.to_json(), holder=holder_of_this_process())
-            if instead_of:
-                other = Journal(self.store, instead_of)
-                other.append(Event.ENDED, phase=Phase.UNDONE.value, message=f"by {operation}")
+            if instead_of:  # so that whoever was at work on it can write no more
+                Journal(self.store, instead_of).append(Event.TAKEN_OVER, holder=holder)
+            journal.append(Event.PLANNED, plan=plan.to_json(), holder=holder, instead_of=instead_of)
             with self._ending_refused(work):
                 for shard in _standing_shards(plan, {}):
                     work.enter(shard)
@@ -148,8 +149,18 @@ class Engine:
         report = _report(work, results, self.clock.monotonic() - started)
         with self._stopping(work, len(work.plan.steps), is_first=False):
             work.leave()
+            self._end_other(work)
             work.journal.append(Event.ENDED, phase=Phase.DONE.value, report=report.to_json())
         return report
+
+    def _end_other(self, work: Work) -> None:
+        """Write down of the operation that was turned around that it is."""
+        if not work.instead_of or self.store is None:
+            return
+        (other,) = read_operations(self.store, [work.instead_of])
+        if other.phase is not Phase.UNDONE:
+            journal = Journal(self.store, other.id)
+            journal.append(Event.ENDED, phase=Phase.UNDONE.value, message=f"by {work.id}")
 
     def _take_back(self, work: Work, state: OperationState) -> Report:
         started = self.clock.monotonic()
@@ -167,7 +178,9 @@ class Engine:
             seconds=self.clock.monotonic() - started,
         )
         with self._stopping(work, 0, is_first=False):
-            work.leave()
+            work.leave(is_done=False)
+            for shard in _not_adopted(work):
+                release_control(work, shard)
             work.journal.append(Event.ENDED, phase=Phase.ABORTED.value, report=report.to_json())
         return report
 
@@ -192,6 +205,12 @@ class Engine:
                 next_step="open the cluster from its file or store: Cluster.open(...)",
             )
         (state,) = read_operations(self.store, [operation])
+        for other in read_operations(self.store):
+            if other.instead_of == operation and not other.is_ended:
+                raise RefusedError(
+                    f"operation {operation} is being turned around by {other.id}",
+                    next_step=f"shardhash op resume {other.id}",
+                )
         if state.is_ended:
             raise UsageError(
                 f"operation {operation} has ended: {state.phase.value}",
@@ -203,17 +222,17 @@ class Engine:
     def _taken_over(self, state: OperationState) -> Iterator[Work]:
         """Yield the work of an operation of which this process is now the only one."""
         journal = Journal(self.store, state.id)
-        with self._work(state.plan, journal) as work:
+        with self._work(state.plan, journal, state.instead_of) as work:
             journal.append(Event.TAKEN_OVER, holder=holder_of_this_process())
             for shard in _standing_shards(state.plan, state.done):
-                if work.connections.has_database(shard):
+                if work.connections.has_database(shard) and not _is_released(work, state, shard):
                     work.enter(shard)
             if any(step.kind in CONFIG_STEPS for step in state.plan.steps):
                 work.change_config(lambda config: count_takeover(config.text))
             yield work
 
     @contextmanager
-    def _work(self, plan: Plan, journal: Journal) -> Iterator[Work]:
+    def _work(self, plan: Plan, journal: Journal, instead_of: str = "") -> Iterator[Work]:
         topology = PlannedTopology(self.config, plan)
         with (
             self.connect(topology) as connections,
@@ -232,6 +251,7 @@ class Engine:
                 throttle=self._throttle(connections, plan),
                 meter=Meter(plan.operation, len(plan.steps), self.listener),
                 clock=self.clock,
+                instead_of=instead_of,
                 workers=self.workers,
             )
 
@@ -260,7 +280,7 @@ class Engine:
             raise
         except ShardhashError as error:
             if is_first and _has_changed_nothing(work, position, error):
-                work.leave()
+                work.leave(is_done=False)
                 work.journal.append(Event.ENDED, phase=Phase.REFUSED.value, message=str(error))
                 raise
             raise _stopped(work, position, str(error), error.next_step) from error
@@ -276,6 +296,21 @@ def _standing_shards(plan: Plan, done: Collection[int]) -> list[str]:
         if step.kind is StepKind.CREATE_DATABASE and position not in done
     }
     return [name for name in plan.shards if name not in unmade]
+
+
+def _not_adopted(work: Work) -> list[str]:
+    """Return the shards whose databases were there before, and are in no configuration."""
+    made = {step.shard for step in work.plan.steps if step.kind is StepKind.CREATE_DATABASE}
+    known = work.present_config.shards
+    return [name for name in work.plan.new_shards if name not in made and name not in known]
+
+
+def _is_released(work: Work, state: OperationState, shard: str) -> bool:
+    """Tell whether the control tables may be gone: then none are made anew."""
+    steps = state.plan.steps
+    return any(
+        steps[i].kind is StepKind.RELEASE and steps[i].shard == shard for i in state.begun
+    ) and not has_control_of(work, shard)
 
 
 def _has_changed_nothing(work: Work, position: int, error: ShardhashError) -> bool:

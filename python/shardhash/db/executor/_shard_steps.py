@@ -35,6 +35,7 @@ def _create_database(work: Work, step: Step) -> Result:
     if work.backend(shard) is Backend.SQLITE:
         _refuse_foreign_file(work, shard)
         work.connections.create_database(shard)
+        _sign_file(work, shard)
     else:
         _create_on_server(work, shard)
     work.enter(shard, made_by=work.id)
@@ -49,6 +50,15 @@ def _refuse_foreign_file(work: Work, shard: str) -> None:
         is_ours = not names or _is_ours(work, connection, shard)
     if not is_ours:
         raise _taken(work, shard)
+
+
+def _sign_file(work: Work, shard: str) -> None:
+    """Write down who made a file, in one transaction with the tables to write it in."""
+    place = work.place(shard)
+    with work.connections.write(shard) as connection, connection.begin():
+        guard.create_control(connection, place)
+        identity = guard.Identity(work.app, shard, work.id, work.id)
+        guard.write_identity(connection, place, identity)
 
 
 def _create_on_server(work: Work, shard: str) -> None:
@@ -132,13 +142,20 @@ def _drop(work: Work, shard: str, *, made_by: str) -> None:
                 work.connections.drop_database(shard)
         return
     with work.connections.instance(work.topology.shard(shard).instance) as connection:
-        if not guard.has_control(connection, place):
-            return
         found = guard.read_identity(connection, place)
         if found is not None and found.operation == made_by:
             connection.exec_driver_sql(sql.drop_database(place.database).sql)
-            guard.drop_control(connection, place)
-            connection.commit()
+        elif found is not None or _has_others(work, connection, shard):
+            return
+        guard.drop_control(connection, place)  # also one that a crash left without identity
+        connection.commit()
+
+
+def _has_others(work: Work, connection: "Connection", shard: str) -> bool:
+    """Tell whether a shard's database is there, or a table of others beside its control tables."""
+    statement = sql.count_strangers(work.place(shard))
+    found = connection.exec_driver_sql(statement.sql, statement.parameters).scalar_one()
+    return bool(found) or work.connections.has_database(shard)
 
 
 def _grant(work: Work, step: Step) -> Result:
@@ -181,11 +198,22 @@ def _number_ids(work: Work, step: Step) -> Result:
 
 def _release(work: Work, step: Step) -> Result:
     """Take all control tables off a shard; no row of the application's is touched."""
-    with work.read(step.shard) as connection:
-        guard.drop_control(connection, work.place(step.shard))
-        connection.commit()
-    work.forget(step.shard)
+    release_control(work, step.shard)
     return {}
+
+
+def release_control(work: Work, shard: str) -> None:
+    """Drop the control tables of a shard, whose guards are gone."""
+    with work.read(shard) as connection:
+        guard.drop_control(connection, work.place(shard))
+        connection.commit()
+    work.forget(shard)
+
+
+def has_control_of(work: Work, shard: str) -> bool:
+    """Tell whether a shard has all its control tables."""
+    with work.read(shard) as connection:
+        return guard.has_control(connection, work.place(shard))
 
 
 CREATE_DATABASE = Runner(_create_database, _drop_what_was_made)

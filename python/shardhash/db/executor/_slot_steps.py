@@ -133,6 +133,10 @@ def _remove(work: Work, step: Step) -> None:
     work.batch(step.shard, lambda connection: guard.drop_slots(connection, place, states))
 
 
+def _put_guards_back(work: Work, step: Step) -> None:
+    _guard(work, step)
+
+
 def _take_back_guards(work: Work, step: Step) -> None:
     if not step.arguments.get("were_there"):
         _remove(work, step)
@@ -141,5 +145,5 @@ def _take_back_guards(work: Work, step: Step) -> None:
 FENCE = Runner(_fence, _reopen)
 OPEN = Runner(_open)
 GUARD = Runner(_guard, _take_back_guards)
-UNGUARD = Runner(_unguard)
+UNGUARD = Runner(_unguard, _put_guards_back)
 GUARD_RANGES = Runner(_guard_ranges, _guard_ranges_as_before)

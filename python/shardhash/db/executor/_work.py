@@ -1,6 +1,6 @@
 """What a running operation has at hand: connections under its token, the store, the journal."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ from functools import partial
 from secrets import token_hex
 from typing import TYPE_CHECKING, TypeVar
 
-from shardhash.db import guard
+from shardhash.db import guard, sql
 from shardhash.db.config import Config
 from shardhash.db.connections import ConnectionManager
 from shardhash.db.executor._leases import Leases
@@ -81,6 +81,7 @@ class Work:
     throttle: Waiting
     meter: Meter
     clock: Clock
+    instead_of: str = ""
     workers: Workers | None = None
     _pass: str = field(default_factory=lambda: token_hex(32), repr=False)
     _entered: set[str] = field(default_factory=set, init=False)
@@ -171,12 +172,16 @@ class Work:
         """Know no more of a shard whose control tables are gone."""
         self._entered.discard(shard)
 
-    def leave(self) -> None:
-        """End the right to write past the guards of all shards."""
+    def leave(self, *, is_done: bool = True) -> None:
+        """Leave nothing of this operation on its shards: no pass, no checkpoints, no pages.
+
+        Where it is done, what an operation recorded that it has turned around goes with it.
+        """
+        operations = [self.id]
+        if is_done and self.instead_of:
+            operations.append(self.instead_of)
         for shard in sorted(self._entered):
-            self.batch(
-                shard, partial(guard.remove_pass, place=self.place(shard), operation=self.id)
-            )
+            self.batch(shard, partial(_forget, place=self.place(shard), operations=operations))
         self._entered.clear()
 
     def batch(self, shard: str, do: "Callable[[Connection], T]", *, idempotent: bool = True) -> T:
@@ -273,3 +278,10 @@ class Work:
                 next_step=f"correct instance and database of {shard} and {found.shard}; if the "
                 f"database was renamed on purpose: shardhash shard release {found.shard}",
             )
+
+
+def _forget(connection: "Connection", place: ControlPlace, operations: Sequence[str]) -> None:
+    for operation in operations:
+        guard.remove_pass(connection, place, operation)
+        for statement in sql.drop_records(place, operation):
+            connection.exec_driver_sql(statement.sql, statement.parameters)

@@ -1,7 +1,7 @@
 """Gathers facts for moves of slots, and has the pure planner plan them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shardhash.db import guard
 from shardhash.db.operations._reader import FactReader
@@ -124,7 +124,9 @@ class MovePlanner:
             (move.source, move.target, move.slots)
             for move in placement.moves_to(placement.without_shard(shard))
         ]
-        return self.plan("remove", shard, rule, moves, options, last_steps=removal_steps(facts))
+        steps = removal_steps(facts)
+        plan = self.plan("remove", shard, rule, moves, options, last_steps=steps)
+        return replace(plan, new_shards=facts.place)
 
     def attach(self, shard: str, source: str, *, options: MoveOptions) -> Plan:
         """Plan to hand a detached copy all slots of the shard that it is a copy of."""

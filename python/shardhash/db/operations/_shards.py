@@ -297,6 +297,7 @@ class ShardPlanner:
                 rows[rule.name], null_keys[rule.name] = self.reader.count_rows(shard, rule)
         return RemoveFacts(
             shard=shard,
+            instance=found.instance,
             database=found.database,
             mappings={each.name: _names(each) for each in mappings if not found.detached},
             slots={

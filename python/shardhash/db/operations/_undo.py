@@ -12,6 +12,10 @@ from shardhash.slots import SlotSet
 __all__ = ["undo_plan"]
 
 
+_MAY_HAVE_PRUNED = frozenset({Phase.DONE, Phase.ABORTED, Phase.SUPERSEDED})
+"""How a prune may have ended that has put rows into quarantine."""
+
+
 def undo_plan(store: ConfigStore, config: Config, operation: str) -> Plan:
     """Return the plan that turns an operation around.
 
@@ -24,7 +28,7 @@ def undo_plan(store: ConfigStore, config: Config, operation: str) -> Plan:
     if flips:
         return _turned_around(state, config, flips)
     restores = _restores(state)
-    if restores and state.phase is Phase.DONE:
+    if restores and state.phase in _MAY_HAVE_PRUNED:
         return Plan(
             operation="undo",
             shard=state.plan.shard,
@@ -33,6 +37,7 @@ def undo_plan(store: ConfigStore, config: Config, operation: str) -> Plan:
             steps=tuple(restores),
             shards=state.plan.shards,
             identities={},
+            point_of_no_return=0,
         )
     raise RefusedError(
         f"operation {operation} has nothing that undo could turn around",

@@ -144,6 +144,7 @@ class RemoveFacts:
     """
 
     shard: str
+    instance: str
     database: str
     mappings: MappingABC[str, Sequence[str]]
     slots: MappingABC[str, int] = field(default_factory=dict)
@@ -153,6 +154,11 @@ class RemoveFacts:
     made_by: str = ""
     is_detached: bool = False
     has_grants: bool = False
+
+    @property
+    def place(self) -> dict[str, dict[str, str]]:
+        """Where the shard is, for when the configuration says so no more."""
+        return {self.shard: {"instance": self.instance, "database": self.database}}
 
 
 def plan_removal(
@@ -172,6 +178,7 @@ def plan_removal(
         config_version=config_version,
         steps=tuple(removal_steps(facts)),
         shards=(facts.shard,),
+        new_shards=facts.place,
         identities=dict(identities),
         point_of_no_return=0,
         warnings=_removal_warnings(facts),

@@ -9,6 +9,7 @@ __all__ = [
     "add_pages",
     "drop_checkpoint",
     "drop_pages",
+    "drop_records",
     "mark_pruned",
     "read_checkpoint",
     "read_pages",
@@ -80,6 +81,15 @@ def read_pruned(place: ControlPlace, operation: str, table: str, number: int) ->
 def drop_pages(place: ControlPlace, operation: str, table: str) -> Statement:
     """Return a DELETE of all pages of a table."""
     return Statement(f"DELETE FROM {_pages(place)} WHERE {_of_table(place)}", (operation, table))
+
+
+def drop_records(place: ControlPlace, operation: str) -> list[Statement]:
+    """Return DELETEs of all checkpoints and pages of an operation."""
+    hole = placeholder(place.backend)
+    return [
+        Statement(f"DELETE FROM {table} WHERE operation = {hole}", (operation,))
+        for table in (_copies(place), _pages(place))
+    ]
 
 
 def _copies(place: ControlPlace) -> str:

@@ -17,6 +17,7 @@ __all__ = [
     "SlotState",
     "control_schema",
     "control_table",
+    "count_strangers",
     "create_control_table",
     "delete_other_slots",
     "delete_pass",
@@ -127,6 +128,16 @@ def find_control_tables(place: ControlPlace) -> Statement:
     return Statement(
         "SELECT TABLE_NAME FROM information_schema.TABLES "
         f"WHERE TABLE_SCHEMA = {hole} AND TABLE_NAME IN ({holes})",
+        (control_schema(place.database), *CONTROL_TABLES),
+    )
+
+
+def count_strangers(place: ControlPlace) -> Statement:
+    """Return a SELECT of how many tables a MySQL shard's control schema has beside its own."""
+    holes = ", ".join(["%s"] * len(CONTROL_TABLES))
+    return Statement(
+        "SELECT COUNT(*) FROM information_schema.TABLES "
+        f"WHERE TABLE_SCHEMA = %s AND TABLE_NAME NOT IN ({holes})",
         (control_schema(place.database), *CONTROL_TABLES),
     )
 
