@@ -165,11 +165,13 @@ class Crashes:
 
     def _left_behind(self) -> Iterable[str]:
         """Yield what would be in the way of the next operation."""
-        yield from _records(self._settled_picture())
         with open_cluster(self.cluster) as opened:
-            for state in opened.operations.list():
-                if not state.is_ended and state.id not in self.known:
-                    yield f"stuck: {state.id} is {state.phase.value}"
+            unfinished = [each for each in opened.operations.list() if not each.is_ended]
+        for state in unfinished:
+            if state.id not in self.known:
+                yield f"stuck: {state.id} is {state.phase.value}"
+        if not unfinished:
+            yield from _records(self._settled_picture())
 
     def _kill(self, number: int) -> None:
         self.cluster.restore(self.base)
