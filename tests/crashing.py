@@ -131,7 +131,9 @@ class Crashes:
         try:
             found = go_on()
             expected = expected or found
-            wrong = list(differences(expected, self._settled_picture()))
+            present = self._settled_picture()
+            clashes = [each for each in present["bands"] if each not in expected["bands"]]
+            wrong = list(differences(expected, {**present, "bands": expected["bands"]})) + clashes
             wrong += self._left_behind()
         except ShardhashError as error:
             wrong = [f"stuck: {type(error).__name__}: {error}"]
