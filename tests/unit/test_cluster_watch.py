@@ -34,6 +34,7 @@ class Store:
     """A store that answers with `config`, or raises `error`; for faults only."""
 
     def __init__(self):
+        self.url = "store"
         self.config = OLD
         self.error = None
         self.may_repeat_versions = False
