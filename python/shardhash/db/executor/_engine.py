@@ -32,6 +32,7 @@ from shardhash.errors import (
     RefusedError,
     ShardhashError,
     StoppedError,
+    StoreError,
     UsageError,
 )
 
@@ -177,7 +178,7 @@ class Engine:
             steps_done=len(positions),
             seconds=self.clock.monotonic() - started,
         )
-        with self._stopping(work, 0, is_first=False):
+        with self._stopping(work, len(work.plan.steps), is_first=False):
             work.leave(is_done=False)
             for shard in _not_adopted(work):
                 release_control(work, shard)
@@ -321,7 +322,10 @@ def _has_changed_nothing(work: Work, position: int, error: ShardhashError) -> bo
 
 
 def _stopped(work: Work, position: int, message: str, next_step: str) -> StoppedError:
-    work.journal.append(Event.STOPPED, step=position, message=message)
+    try:
+        work.journal.append(Event.STOPPED, step=position, message=message)
+    except StoreError as error:
+        message = f"{message}; and that could not be written down: {error}"
     count = len(work.plan.steps)
     where = "at its end"
     if position < count:

@@ -29,11 +29,20 @@ _LISTED = 3
 
 
 @dataclass(frozen=True, slots=True)
-class _RecordedBy:
-    """The work of one operation with the records of another."""
+class _Recording:
+    """The work of an operation under the name that a transfer's pages are recorded by.
+
+    An operation may move rows of one table from one shard to several: each has pages of its own.
+    """
 
     work: Work
     operation: str
+
+    @classmethod
+    def of(cls, work: Work, step: Step) -> "_Recording":
+        """Return the work for a step that records pages, or goes by what was recorded."""
+        operation = step.arguments.get("recorded_by") or work.id
+        return cls(work, f"{operation}:{step.arguments['target']}")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.work, name)
@@ -80,23 +89,24 @@ def _verify(work: Work, step: Step) -> Result:
     """Compare both sides; what agrees is recorded as the proof by which the source is pruned."""
     source, target = step.arguments["source"], step.arguments["target"]
     table = _table(work, source, step)
-    found = verify_table(work, source, target, table, _rows(work, table, step), record=True)
+    rows = _rows(work, table, step)
+    recording = _Recording.of(work, step)
+    found = verify_table(recording, source, target, table, rows, record=True)
     if found:
         raise mismatch_error(source, target, found)
     return {}
 
 
 def _forget_pages(work: Work, step: Step) -> None:
-    forget_pages(work, step.arguments["source"], step.table or "")
+    forget_pages(_Recording.of(work, step), step.arguments["source"], step.table or "")
 
 
 def _prune_pages(work: Work, step: Step) -> Result:
     """Delete the source's old rows, each page by the proof that its verification recorded."""
     source = step.arguments["source"]
     table = _table(work, source, step)
-    operation = step.arguments["recorded_by"] or work.id
     done = prune_pages(
-        _RecordedBy(work, operation),
+        _Recording.of(work, step),
         source,
         table,
         _rows(work, table, step),

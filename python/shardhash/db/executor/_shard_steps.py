@@ -189,10 +189,9 @@ def _number_ids(work: Work, step: Step) -> Result:
     first = ordinal * ID_BAND + 1
     backend = work.backend(step.shard)
     for name in step.arguments["tables"]:
-        with work.connections.write(step.shard) as connection:
+        with work.define(step.shard) as connection:
             for statement in sql.set_next_id(name, first, backend):
                 connection.exec_driver_sql(statement.sql, statement.parameters or None)
-            connection.commit()
     return {"ordinal": ordinal}
 
 
@@ -204,9 +203,8 @@ def _release(work: Work, step: Step) -> Result:
 
 def release_control(work: Work, shard: str) -> None:
     """Drop the control tables of a shard, whose guards are gone."""
-    with work.read(shard) as connection:
+    with work.define(shard) as connection:
         guard.drop_control(connection, work.place(shard))
-        connection.commit()
     work.forget(shard)
 
 

@@ -71,13 +71,12 @@ def _guard(work: Work, step: Step) -> Result:
 
 def _install(work: Work, shard: str, mapping: Mapping) -> None:
     place = work.place(shard)
-    with work.read(shard) as connection:
+    with work.define(shard) as connection:
         tables = [
             GuardedTable(inspect_table(connection, rule.name, place.backend), rule.key)
             for rule in mapping.tables
         ]
         guard.install_guards(connection, place, mapping, tables)
-        connection.commit()
 
 
 def _guard_ranges(work: Work, step: Step) -> Result:
@@ -126,9 +125,8 @@ def _unguard(work: Work, step: Step) -> Result:
 
 def _remove(work: Work, step: Step) -> None:
     place = work.place(step.shard)
-    with work.read(step.shard) as connection:
+    with work.define(step.shard) as connection:
         guard.remove_guards(connection, place, step.arguments["tables"])
-        connection.commit()
     states = _planned_mapping(work, step).state_name
     work.batch(step.shard, lambda connection: guard.drop_slots(connection, place, states))
 

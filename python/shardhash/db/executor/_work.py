@@ -1,7 +1,7 @@
 """What a running operation has at hand: connections under its token, the store, the journal."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -201,6 +201,20 @@ class Work:
             return do(connection)
 
         return self.connections.run_batch(shard, work, idempotent=idempotent)
+
+    @contextmanager
+    def define(self, shard: str) -> "Iterator[Connection]":
+        """Yield a connection for DDL, after comparing the token; commit at the end.
+
+        DDL on MySQL commits by itself, and the token with it: what it did is looked at afterwards.
+
+        Raises:
+            LeaseLostError: another process has taken the shard over; nothing was changed.
+        """
+        with self.connections.write(shard) as connection:
+            guard.check_token(connection, self.place(shard), self.leases.token(shard))
+            yield connection
+            connection.commit()
 
     def change_config(self, edit: Edit) -> Config:
         """Save what `edit` makes of the present configuration, and return the one saved.

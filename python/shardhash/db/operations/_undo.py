@@ -70,10 +70,8 @@ def _turned_around(state: OperationState, config: Config, flips: list[int]) -> P
 
 
 def _has_flipped(config: Config, flip: Step) -> bool:
-    placement = config.router(flip.arguments["mapping"]).placement
-    slots = SlotSet.parse(flip.arguments["slots"])
-    owned = placement.slots_of(flip.arguments["target"])  # type: ignore[union-attr]
-    return not slots - owned
+    owned = config.mapping(flip.arguments["mapping"]).numbers_of(flip.arguments["target"])
+    return not SlotSet.parse(flip.arguments["slots"]) - owned
 
 
 def _transfer(plan: Plan) -> Transfer:

@@ -152,7 +152,13 @@ def plan_undo(plan: Plan, operation: str, transfer: Transfer, *, config_version:
     cleared = [
         prune_pages(transfer, table, recorded_by=operation) for table in reversed(transfer.tables)
     ]
-    steps = [*opened, *first, *cleared, *rest, *finish_steps(back)]
+    numbered = [
+        _number_step(back.target, step.arguments["tables"])
+        for step in plan.steps
+        if step.kind is StepKind.NUMBER_IDS and step.shard == transfer.target
+    ]
+    before = [*opened, *numbered, *first]
+    steps = [*before, *cleared, *rest, *finish_steps(back)]
     return Plan(
         operation="undo",
         shard=plan.shard,
@@ -162,7 +168,7 @@ def plan_undo(plan: Plan, operation: str, transfer: Transfer, *, config_version:
         shards=plan.shards,
         identities=plan.identities,
         app_stopped=plan.app_stopped,
-        point_of_no_return=len(opened) + len(first),
+        point_of_no_return=len(before),
         warnings=(f"turns operation {operation} around: it cannot be resumed then",),
     )
 
@@ -229,16 +235,18 @@ def _number_ids(moves: Sequence[MoveFacts]) -> list[Step]:
             if numbers_itself(each.source)
         }
         if tables:
-            steps.append(
-                Step(
-                    kind=StepKind.NUMBER_IDS,
-                    shard=target,
-                    title=f"give {target} a band of ids that no shard had",
-                    check="a band more does no harm",
-                    arguments={"tables": sorted(tables)},
-                )
-            )
+            steps.append(_number_step(target, sorted(tables)))
     return steps
+
+
+def _number_step(shard: str, tables: Sequence[str]) -> Step:
+    return Step(
+        kind=StepKind.NUMBER_IDS,
+        shard=shard,
+        title=f"give {shard} a band of ids that no shard had",
+        check="a band more does no harm",
+        arguments={"tables": list(tables)},
+    )
 
 
 def _compare_globals(moves: Sequence[MoveFacts], mapping: Mapping) -> list[Step]:

@@ -84,10 +84,15 @@ def drop_pages(place: ControlPlace, operation: str, table: str) -> Statement:
 
 
 def drop_records(place: ControlPlace, operation: str) -> list[Statement]:
-    """Return DELETEs of all checkpoints and pages of an operation."""
+    """Return DELETEs of all checkpoints and pages of an operation, of each of its transfers too.
+
+    What a transfer records stands under ``operation:target``.
+    """
     hole = placeholder(place.backend)
+    head = f"{operation}:"
+    condition = f"operation = {hole} OR SUBSTR(operation, 1, {len(head)}) = {hole}"
     return [
-        Statement(f"DELETE FROM {table} WHERE operation = {hole}", (operation,))
+        Statement(f"DELETE FROM {table} WHERE {condition}", (operation, head))
         for table in (_copies(place), _pages(place))
     ]
 

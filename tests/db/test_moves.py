@@ -1,0 +1,232 @@
+"""Moves on real databases: several targets, turning around, and processes that come too late."""
+
+import zlib
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from servers import Fleet
+from shardhash.db import prepare_sqlite
+from shardhash.db.executor import _engine, _runner
+from shardhash.db.journal import Journal, Phase
+from shardhash.db.operations import Operations
+from shardhash.db.plan import StepKind
+from shardhash.db.stores import FileStore
+from shardhash.errors import LeaseLostError, StoppedError, StoreError
+
+SLOTS = 16
+BAND = 2**40
+NUMBERS = {"mysql": "BIGINT AUTO_INCREMENT", "sqlite": "INTEGER"}
+
+
+def slot_of(key: int) -> int:
+    return zlib.crc32(b"%d" % key) & (SLOTS - 1)
+
+
+class Shop:
+    """One adopted shard with 200 orders, whose ids the server counts."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        fleet.add("s1", instance="a")
+        counted = " AUTOINCREMENT" if fleet.kind == "sqlite" else ""
+        fleet.sql(
+            "s1",
+            f"CREATE TABLE orders (id {NUMBERS[fleet.kind]} PRIMARY KEY{counted}, k INT, x INT)",
+        )
+        for number in range(1, 201):
+            fleet.sql("s1", f"INSERT INTO orders VALUES ({number}, {number}, 0)")
+        path = fleet.write_config()
+        path.write_text("map_max_age_s: 0.02\n" + path.read_text())
+        self.store = FileStore(path)
+        with self.operations() as operations:
+            plan = operations.plan_adopt(
+                "s1",
+                instance="a",
+                database=fleet.database("s1"),
+                mapping="by_k",
+                key="k",
+                key_type="int",
+                tables=[("orders", None)],
+                slot_count=SLOTS,
+            )
+            operations.apply(plan)
+
+    def operations(self) -> Operations:
+        return Operations(self.store.load()[0], store=self.store)
+
+    def split(self, source: str, target: str) -> None:
+        with self.operations() as operations:
+            operations.apply(operations.plan_split(source, target, freeze=True))
+        self.learn(target)
+
+    def learn(self, shard: str) -> None:
+        """Let the fleet know, and drop, a database that an operation has made."""
+        found = self.store.load()[0].shards[shard]
+        self.fleet._places[shard] = (found.instance, found.database)
+
+    def keys(self, *shards: str) -> list[int]:
+        return sorted(row[0] for s in shards for row in self.fleet.sql(s, "SELECT k FROM orders"))
+
+    def insert(self, shard: str, key: int) -> int:
+        """Insert a row as an application does, and return the id that it got."""
+        with closing(self.fleet.connect(shard)) as connection:
+            if self.fleet.kind == "sqlite":
+                prepare_sqlite(connection)
+            cursor = connection.cursor()
+            cursor.execute(f"INSERT INTO orders (k, x) VALUES ({key}, 1)")
+            return int(cursor.lastrowid)
+
+    def key_of(self, shard: str) -> int:
+        """Return a key that the map gives to a shard, above all that are there."""
+        with self.operations() as operations:
+            owners = operations._config.mapping("by_k").owners
+        return next(key for key in range(1_000, 2_000) if owners[slot_of(key)] == shard)
+
+
+@pytest.fixture
+def shop(backend: Fleet) -> Shop:
+    return Shop(backend)
+
+
+def stopped_at(shop: Shop, kind: StepKind, plan: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Apply a plan in a process that ends after a step's effect and before its record."""
+    runner = _engine.RUNNERS[kind]
+
+    def run(work: Any, step: Any) -> Any:
+        runner.run(work, step)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        changed = _runner.Runner(run, runner.undo, runner.is_done)
+        patched.setattr(_engine, "RUNNERS", {**_engine.RUNNERS, kind: changed})
+        with shop.operations() as operations, pytest.raises(StoppedError):
+            operations.apply(plan)
+    with shop.operations() as operations:
+        return next(state.id for state in operations.list() if not state.is_ended)
+
+
+def test_a_shard_is_drained_to_several_others(shop: Shop) -> None:
+    shop.split("s1", "s2")
+    shop.split("s2", "s3")
+
+    with shop.operations() as operations:
+        operations.apply(operations.plan_remove("s1", drain=True, freeze=True))
+
+    assert shop.keys("s2", "s3") == list(range(1, 201))
+    assert shop.fleet.sql("s1", "SELECT COUNT(*) FROM orders") == [(0,)]
+    with shop.operations() as operations:
+        assert operations.verify().is_clean
+
+
+def test_every_part_of_a_drain_is_compared(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.split("s1", "s2")
+    shop.split("s2", "s3")
+    with shop.operations() as operations:
+        plan = operations.plan_remove("s1", drain=True, freeze=True)
+    copies = [step for step in plan.steps if step.kind is StepKind.COPY]
+    last = copies[-1].arguments
+    copy = _engine.RUNNERS[StepKind.COPY]
+
+    def copy_and_lose_one(work: Any, step: Any) -> Any:
+        result = copy.run(work, step)
+        if step.arguments == last:
+            lost = next(k for k in shop.keys("s1") if str(slot_of(k)) in last["slots"].split(","))
+            work.batch(
+                last["target"],
+                lambda connection: connection.exec_driver_sql(
+                    f"DELETE FROM orders WHERE k = {lost}"
+                ),
+            )
+        return result
+
+    runners = {**_engine.RUNNERS, StepKind.COPY: _runner.Runner(copy_and_lose_one, copy.undo)}
+    monkeypatch.setattr(_engine, "RUNNERS", runners)
+    with shop.operations() as operations, pytest.raises(StoppedError, match="missing there"):
+        operations.apply(plan)
+
+
+def test_ids_stay_apart_after_a_move_is_turned_around(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with shop.operations() as operations:
+        plan = operations.plan_split("s1", "s2", freeze=True)
+    operation = stopped_at(shop, StepKind.OPEN, plan, monkeypatch)
+    shop.learn("s2")
+    there = shop.insert("s2", shop.key_of("s2"))
+
+    with shop.operations() as operations:
+        operations.undo(operation)
+    here = shop.insert("s1", shop.key_of("s1"))
+
+    assert there // BAND == 1
+    assert here // BAND == 2
+    assert len(shop.keys("s1")) == 202
+    assert shop.keys("s2") == []
+
+
+def test_what_has_flipped_without_saying_so_can_be_turned_around(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with shop.operations() as operations:
+        plan = operations.plan_split("s1", "s2", freeze=True)
+    operation = stopped_at(shop, StepKind.FLIP, plan, monkeypatch)
+    shop.learn("s2")
+
+    with shop.operations() as operations:
+        operations.undo(operation)
+
+    assert shop.keys("s1") == list(range(1, 201))
+    with shop.operations() as operations:
+        assert operations.get(operation).phase is Phase.UNDONE
+        assert operations.verify().is_clean
+
+
+@pytest.mark.parametrize("kind", [StepKind.GUARD, StepKind.NUMBER_IDS])
+def test_a_process_whose_token_is_old_defines_nothing(shop: Shop, kind: StepKind) -> None:
+    with shop.operations() as operations:
+        plan = operations.plan_split("s1", "s2", freeze=True)
+    step = next(step for step in plan.steps if step.kind is kind)
+
+    def take_over(progress: Any) -> None:
+        if progress.title == step.title:
+            shop.fleet._places["s2"] = tuple(plan.new_shards["s2"].values())
+            name = shop.fleet.database("s2")
+            schema = f"{name}_shardhash." if shop.fleet.kind == "mysql" else ""
+            shop.fleet.sql("s2", f"UPDATE {schema}_shardhash_fence SET token = token + 1000")
+
+    with shop.operations() as operations, pytest.raises(LeaseLostError):
+        operations.apply(plan, progress=take_over)
+
+    triggers = {
+        "mysql": "SELECT COUNT(*) FROM information_schema.TRIGGERS "
+        "WHERE TRIGGER_SCHEMA = DATABASE()",
+        "sqlite": "SELECT COUNT(*) FROM sqlite_master WHERE type = 'trigger'",
+    }
+    expected = 0 if kind is StepKind.GUARD else 3
+    assert shop.fleet.sql("s2", triggers[shop.fleet.kind]) == [(expected,)]
+    counter = {
+        "mysql": "SELECT AUTO_INCREMENT FROM information_schema.TABLES "
+        "WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'orders'",
+        "sqlite": "SELECT COALESCE(MAX(seq), 0) + 1 FROM sqlite_sequence",
+    }
+    assert shop.fleet.sql("s2", counter[shop.fleet.kind]) == [(1,)]
+
+
+def test_what_stops_while_the_store_is_down_says_that_it_stopped(
+    sqlite_fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop(sqlite_fleet)
+    with shop.operations() as operations:
+        plan = operations.plan_split("s1", "s2", freeze=True)
+    append = Journal.append
+
+    def fails(self: Journal, event: Any, **values: Any) -> None:
+        if event in ("stopped", "done") and values.get("step") == 8:
+            raise StoreError("the store is down")
+        append(self, event, **values)
+
+    monkeypatch.setattr(Journal, "append", fails)
+    with shop.operations() as operations, pytest.raises(StoppedError, match="store is down"):
+        operations.apply(plan)
