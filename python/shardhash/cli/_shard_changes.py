@@ -1,6 +1,7 @@
 """``shardhash shard``: the commands that make, move, prune and remove shards."""
 
 import argparse
+from typing import TypedDict
 
 from shardhash.cli._applying import add_apply_options, plan_or_apply
 from shardhash.cli._changes import names
@@ -10,6 +11,15 @@ from shardhash.cli._words import name_and_column
 from shardhash.errors import UsageError
 
 __all__ = ["register_changes"]
+
+
+class MoveOptions(TypedDict):
+    """How rows move: options that all planners of moves take."""
+
+    freeze: bool
+    fence_wait_s: float
+    app_stopped: bool
+    quarantine: bool
 
 
 def register_changes(shard: Commands) -> None:
@@ -203,6 +213,16 @@ def _add_freeze(parser: Parser) -> None:
     )
 
 
+def _move_options(options: argparse.Namespace) -> MoveOptions:
+    """Return what ``_add_freeze`` asks for, as the planners take it."""
+    return {
+        "freeze": options.freeze,
+        "fence_wait_s": options.fence_wait,
+        "app_stopped": options.app_stopped,
+        "quarantine": options.quarantine,
+    }
+
+
 def _add_no_guards(parser: Parser) -> None:
     parser.add_argument(
         "--no-guards",
@@ -272,10 +292,7 @@ def _attach(options: argparse.Namespace, console: Console) -> Outcome:
         lambda operations: operations.plan_attach(
             options.name,
             slots_of=options.slots_of,
-            freeze=options.freeze,
-            fence_wait_s=options.fence_wait,
-            app_stopped=options.app_stopped,
-            quarantine=options.quarantine,
+            **_move_options(options),
         ),
     )
 
@@ -294,10 +311,7 @@ def _split(options: argparse.Namespace, console: Console) -> Outcome:
             at=None
             if options.at is None
             else operations.parse_key(options.at, mapping=options.mapping, shard=options.name),
-            freeze=options.freeze,
-            fence_wait_s=options.fence_wait,
-            app_stopped=options.app_stopped,
-            quarantine=options.quarantine,
+            **_move_options(options),
             database=options.database,
         ),
     )
@@ -311,10 +325,7 @@ def _merge(options: argparse.Namespace, console: Console) -> Outcome:
             options.name,
             at=operations.parse_key(options.at, mapping=options.name),
             into=options.into,
-            freeze=options.freeze,
-            fence_wait_s=options.fence_wait,
-            app_stopped=options.app_stopped,
-            quarantine=options.quarantine,
+            **_move_options(options),
         ),
     )
 
@@ -328,10 +339,7 @@ def _move(options: argparse.Namespace, console: Console) -> Outcome:
             options.target,
             slots=options.slots,
             mapping=options.mapping,
-            freeze=options.freeze,
-            fence_wait_s=options.fence_wait,
-            app_stopped=options.app_stopped,
-            quarantine=options.quarantine,
+            **_move_options(options),
         ),
     )
 
@@ -343,10 +351,7 @@ def _remove(options: argparse.Namespace, console: Console) -> Outcome:
         lambda operations: operations.plan_remove(
             options.name,
             drain=options.drain,
-            freeze=options.freeze,
-            fence_wait_s=options.fence_wait,
-            app_stopped=options.app_stopped,
-            quarantine=options.quarantine,
+            **_move_options(options),
         ),
     )
 

@@ -1,6 +1,6 @@
 """Gathers facts for operations on whole shards, and has the pure planners plan them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from shardhash.db import guard
@@ -368,8 +368,8 @@ def _adopted(reader: FactReader, shard: str, mapping: Mapping, name: str) -> Ado
     )
 
 
-def _check_free(shards: object, name: str) -> None:
-    if name in shards:  # type: ignore[operator]
+def _check_free(shards: Collection[str], name: str) -> None:
+    if name in shards:
         raise UsageError(
             f"shard {name} is in the configuration already", next_step="choose another name"
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping as MappingABC
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from shardhash.db.plan import Plan, Step, StepKind
@@ -38,7 +38,6 @@ class AllocateFacts:
     model: str
     tables: Sequence[str]
     global_tables: Sequence[str] = ()
-    global_rows: MappingABC[str, int] = field(default_factory=dict)
     guards: bool = True
     has_app_user: bool = False
 
@@ -87,10 +86,7 @@ def allocate_steps(facts: AllocateFacts) -> list[Step]:
             arguments={"model": facts.model, "tables": names},
         )
     )
-    steps += [
-        copy_global(facts.shard, facts.model, name, rows=facts.global_rows.get(name))
-        for name in facts.global_tables
-    ]
+    steps += [copy_global(facts.shard, facts.model, name) for name in facts.global_tables]
     if facts.has_app_user and facts.backend is Backend.MYSQL:
         steps.append(grant(facts.shard))
     if facts.guards:
@@ -127,7 +123,7 @@ def create_database(shard: str, instance: str, database: str) -> Step:
     )
 
 
-def copy_global(shard: str, model: str, table: str, *, rows: int | None = None) -> Step:
+def copy_global(shard: str, model: str, table: str) -> Step:
     """Return the step that makes a global table's rows those of another shard."""
     return Step(
         kind=StepKind.COPY_GLOBAL,
@@ -135,7 +131,6 @@ def copy_global(shard: str, model: str, table: str, *, rows: int | None = None) 
         title=f"copy the global table {table} from {model}, and compare",
         check="compares page by page",
         table=table,
-        rows=rows,
         arguments={"model": model},
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from shardhash.db.plan import Plan, Step, StepKind
 from shardhash.db.planning.allocate import create_database
 from shardhash.db.schema import Table
-from shardhash.db.topology import Mapping, SlotRule
+from shardhash.db.topology import Mapping, RingRule
 from shardhash.errors import PreflightError
 
 __all__ = [
@@ -37,7 +37,6 @@ class CloneFacts:
     tables: Sequence[tuple[Table, int]]
     programs: Sequence[tuple[str, str]] = ()
     mappings: Sequence[Mapping] = ()
-    guards: bool = True
 
 
 def plan_clone(
@@ -96,7 +95,7 @@ def plan_clone(
             },
         )
         for mapping in facts.mappings
-        if facts.guards and isinstance(mapping.rule, SlotRule)
+        if not isinstance(mapping.rule, RingRule)
     ]
     entry = {"instance": facts.instance, "database": facts.database}
     steps.append(
