@@ -10,7 +10,7 @@ CORE_BENCHMARKS := $(patsubst %,benchmarks/bench_%.py,scalar bulk_* change threa
 
 export PYTHON
 
-.PHONY: help demo query-diff test test-pythons sanitize fuzz lint bench format clean
+.PHONY: help demo query-diff test test-pythons sanitize fuzz crash lint bench format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ fuzz:  ## compare the C core with slow twins on inputs that libFuzzer finds, FUZ
 query-diff:  ## ask 10,000 drawn queries of one database and of shards, on SQLite and MariaDB
 	@scripts/setup --servers test
 	@$(BIN)/python tests/query_diff.py --count 10000
+
+crash:  ## kill every operation at every event (hours; CRASH=--drawn=20 for a part)
+	@scripts/setup --servers test
+	@nice $(BIN)/python tests/crash_all.py --page docs/reference/crash-tests.md $(CRASH)
 
 lint:  ## check style and types
 	@scripts/setup lint test

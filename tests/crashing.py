@@ -6,13 +6,14 @@ import pickle
 import signal
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from crash_cases import AnyCluster, Case, open_cluster
-from crash_points import Points, install
+from crash_points import Points, install, is_boundary
 from crash_states import Picture, differences
 from shardhash.db.journal import OperationState
 from shardhash.errors import RefusedError, ShardhashError
@@ -247,3 +248,15 @@ def _records(picture: Picture) -> Iterable[str]:
             rows = found.get(f"rows of _shardhash_{name}", [])
             if rows:
                 yield f"{database}: {len(rows)} rows left in _shardhash_{name}: {rows[:2]}"
+
+
+def drawn_events(events: Sequence[Event], chance: Random, count: int) -> list[int]:
+    """Return some events at which steps begin or end, and as many others, in order."""
+    boundaries = [event.number for event in events if is_boundary(event.label)]
+    others = [event.number for event in events if not is_boundary(event.label)]
+    chosen = [
+        number
+        for numbers in (boundaries, others)
+        for number in chance.sample(numbers, min(count, len(numbers)))
+    ]
+    return sorted(chosen)

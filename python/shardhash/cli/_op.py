@@ -76,12 +76,12 @@ def _show(options: argparse.Namespace, console: Console) -> Outcome:
 def _watch(options: argparse.Namespace, console: Console) -> Outcome:
     from time import sleep
 
-    from shardhash.cli._operation import operation_data, operation_lines
+    from shardhash.cli._operation import is_killed, operation_data, operation_lines
 
     with open_operations(options, console) as operations:
         state = operations.get(options.operation)
         seen = None
-        while not state.is_ended and not state.message:
+        while not (state.is_ended or state.message or is_killed(state)):
             if state.position != seen:
                 seen = state.position
                 step = state.plan.steps[seen] if seen < len(state.plan.steps) else None

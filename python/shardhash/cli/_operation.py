@@ -10,7 +10,7 @@ from shardhash.db.plan import StepKind
 if TYPE_CHECKING:
     from shardhash.db.plan import Step
 
-__all__ = ["operation_data", "operation_lines", "operation_row"]
+__all__ = ["is_killed", "operation_data", "operation_lines", "operation_row"]
 
 _MARKS = {"done": "x", "begun": ">", "undone": "-", "": " "}
 
@@ -100,9 +100,38 @@ def _state_words(state: OperationState) -> str:
 def _next_words(state: OperationState) -> str:
     if state.is_ended:
         return "nothing"
-    if state.phase is Phase.ABORTING or state.is_past_return:
-        return f"shardhash op resume {state.id}"
-    return f"shardhash op resume {state.id} (or abort)"
+    if _is_running(state):
+        return f"shardhash op watch {state.id}"
+    return f"shardhash op resume {state.id}{_alternative(state)}"
+
+
+def _alternative(state: OperationState) -> str:
+    """Return what else than going on can be done."""
+    if state.phase is Phase.ABORTING:
+        return ""
+    if not state.is_past_return:
+        return " (or abort)"
+    return " (or undo)" if _can_be_turned_around(state) else ""
+
+
+def is_killed(state: OperationState) -> bool:
+    """Tell whether the process at work is known to be gone, without having said why."""
+    from shardhash.db.executor import is_alive
+
+    return not (state.is_ended or state.message) and is_alive(state.holder) is False
+
+
+def _is_running(state: OperationState) -> bool:
+    """Tell whether the process at work is known to live, on this machine."""
+    from shardhash.db.executor import is_alive
+
+    return not (state.is_ended or state.message) and is_alive(state.holder) is True
+
+
+def _can_be_turned_around(state: OperationState) -> bool:
+    """Tell whether it has flipped, and has not begun to prune the old rows."""
+    kinds = {state.plan.steps[position].kind for position in state.begun}
+    return StepKind.FLIP in kinds and StepKind.PRUNE_PAGES not in kinds
 
 
 def _consequences(state: OperationState) -> Iterator[str]:
