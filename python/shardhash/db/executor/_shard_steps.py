@@ -202,9 +202,11 @@ def _release(work: Work, step: Step) -> Result:
 
 
 def release_control(work: Work, shard: str) -> None:
-    """Drop the control tables of a shard, whose guards are gone."""
-    with work.define(shard) as connection:
+    """Drop the control tables of a shard, whose guards are gone, or what is left of them."""
+    has_token = has_control_of(work, shard)
+    with work.define(shard) if has_token else work.read(shard) as connection:
         guard.drop_control(connection, work.place(shard))
+        connection.commit()
     work.forget(shard)
 
 
