@@ -76,6 +76,22 @@ def test_verify_does_not_look_at_rows_of_other_slots(copied):
     assert verify_table(work, "s1", "s2", table, rows, record=False) == []
 
 
+@pytest.mark.parametrize("count", [0, 80], ids=["empty table", "whole pages"])
+def test_pages_without_a_moved_row_are_verified_and_pruned(backend, count):
+    for shard in ("s1", "s2"):
+        backend.add(shard)
+        backend.sql(shard, "CREATE TABLE t (id INTEGER PRIMARY KEY, k INTEGER)")
+    if count:
+        insert_rows(backend, "s1", [(number, 40 if number > 40 else 1) for number in range(count)])
+    with work_on(backend, "s1", "s2") as work:
+        table = table_of(work, "s1")
+        rows = slots(table, zlib.crc32(b"1") % SLOT_COUNT)
+        copy_table(work, "s1", "s2", table, rows)
+
+        assert verify_table(work, "s1", "s2", table, rows, record=True) == []
+        assert prune_pages(work, "s1", table, rows).kept_pages == ()
+
+
 def test_a_prune_deletes_the_verified_rows_and_nothing_else(copied):
     fleet, work, table, rows = copied
     verify_table(work, "s1", "s2", table, rows, record=True)

@@ -105,7 +105,7 @@ class _Checksum:
         self._sum ^= int.from_bytes(digest[:8], "big", signed=True)
 
     def finalize(self) -> int:
-        """Return the sum, 0 for none."""
+        """Return the sum; of no digest at all SQLite gives NULL without asking."""
         return self._sum
 
 

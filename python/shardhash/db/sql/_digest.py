@@ -68,12 +68,13 @@ def page_checksum(
 ) -> Statement:
     """Return a SELECT of (row count, checksum) of the rows in the page ``(after, until]``.
 
-    The checksum is the XOR of 64 bits of each row's digest, None for no rows; equal rows give
-    equal checksums on every shard. A row without a digest makes it a number that nothing equals.
+    The checksum is the XOR of 64 bits of each row's digest, 0 for no rows; equal rows give equal
+    checksums on every shard. A row without a digest makes it a number that nothing equals.
     """
     where, parameters = rows.within(*page_condition(table, after, until))
     if table.backend is Backend.SQLITE:
-        checksum = f"shardhash_checksum({row_digest_expression(table)})"
+        # Of no rows an aggregate of Python's own is NULL: it is never made.
+        checksum = f"IFNULL(shardhash_checksum({row_digest_expression(table)}), 0)"
     else:
         unlike_any = "CAST(RAND() * 9e15 AS UNSIGNED)"
         checksum = f"BIT_XOR(IFNULL({_digest_number(table)}, {unlike_any}))"
