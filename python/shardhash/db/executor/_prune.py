@@ -105,6 +105,8 @@ class PruneRun:
                 raise
             finally:
                 pool.shutdown(cancel_futures=True)
+                for future in running:  # of other processes
+                    future.cancel()
 
     def _candidates(self) -> Iterator[list[PrimaryKey]]:
         """Yield primary keys of rows that look foreign, in batches, without locking them."""

@@ -35,6 +35,7 @@ class Submission:
         self._mark = f"/* shardhash {secrets.token_hex(8)} */"
         self._tasks = [replace(task, sql=f"{self._mark} {task.sql}") for task in tasks]
         self._executor = executor
+        self._is_here = isinstance(executor, ThreadPoolExecutor)
         self._futures: list[Future[TaskAnswer]] = []
 
     def start(self) -> Sequence[ShardRows]:
@@ -43,8 +44,7 @@ class Submission:
         Raises:
             ShardhashError: of the first task that failed.
         """
-        is_here = isinstance(self._executor, ThreadPoolExecutor)
-        worker = QueryWorker(self._connections if is_here else None)
+        worker = QueryWorker(self._connections if self._is_here else None)
         for task in self._tasks:
             self._futures.append(self._executor.submit(worker.run, task))
         done, _ = wait(self._futures, return_when=FIRST_EXCEPTION)
@@ -55,13 +55,18 @@ class Submission:
         return [ShardRows(each.shard, each.columns, iter([each.rows])) for each in answers]
 
     def end(self) -> None:
-        """End what has not answered, on the servers too."""
-        running = [
-            task
+        """End what has not answered, on the servers too.
+
+        Only threads tell by ``cancel`` that a task has not begun: Dask says so of running ones too.
+        """
+        unanswered = [
+            (task, future)
             for task, future in zip(self._tasks, self._futures, strict=False)
-            if not (future.cancel() or future.done())
+            if not future.done()
         ]
-        for task in running:
+        for task, future in unanswered:
+            if future.cancel() and self._is_here:
+                continue
             if self._connections.backend(task.shard) is Backend.MYSQL:
                 for endpoint in (None, *self._connections.read_endpoints(task.shard)):
                     with suppress(DatabaseError):
