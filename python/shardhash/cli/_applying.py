@@ -12,6 +12,8 @@ from shardhash.cli._console import Console, Outcome, Status
 from shardhash.errors import MismatchError, ShardhashError, UsageError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from shardhash.db.operations import Operations, ProgressListener
     from shardhash.db.plan import Plan, Report
     from shardhash.db.throttle import ThrottleSettings
@@ -54,15 +56,21 @@ def throttle_of(options: argparse.Namespace) -> "ThrottleSettings | None":
     return settings if settings != ThrottleSettings() else None
 
 
-def plan_or_apply(options: argparse.Namespace, console: Console, planner: Planner) -> Outcome:
-    """Print what `planner` plans; with ``--apply``, do it."""
+def plan_or_apply(
+    options: argparse.Namespace,
+    console: Console,
+    planner: Planner,
+    *,
+    executor: "Executor | None" = None,
+) -> Outcome:
+    """Print what `planner` plans; with ``--apply``, do it, its batches on the executor."""
     throttle = throttle_of(options)
     with open_operations(options, console, throttle=throttle) as operations:
         plan = planner(operations)
         if options.plan_out:
             _write_plan(plan, options.plan_out)
         if options.apply:
-            return apply_plan(operations, plan, console)
+            return apply_plan(operations, plan, console, executor=executor)
     return planned(plan, options.plan_out)
 
 
@@ -83,7 +91,9 @@ def planned(plan: "Plan", file: str | None = None) -> Outcome:
     )
 
 
-def apply_plan(operations: "Operations", plan: "Plan", console: Console) -> Outcome:
+def apply_plan(
+    operations: "Operations", plan: "Plan", console: Console, *, executor: "Executor | None" = None
+) -> Outcome:
     """Print a plan, ask where something cannot be undone, and apply it."""
     from shardhash.cli._report import plan_lines
 
@@ -91,7 +101,9 @@ def apply_plan(operations: "Operations", plan: "Plan", console: Console) -> Outc
     question = _question(plan)
     if question:
         console.confirm(plan.shard, question)
-    outcome = run_operation(console, lambda listen: operations.apply(plan, progress=listen), plan)
+    outcome = run_operation(
+        console, lambda listen: operations.apply(plan, progress=listen, executor=executor), plan
+    )
     warnings = (*(plan.warnings if console.as_json else ()), *outcome.warnings)
     return Outcome(
         status=outcome.status,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from shardhash.db.operations import Operations
     from shardhash.db.throttle import ThrottleSettings
 
-__all__ = ["config_place", "load_config", "open_operations"]
+__all__ = ["config_place", "config_reference", "load_config", "open_operations"]
 
 _VARIABLE = "SHARDHASH_CONFIG"
 _DEFAULT = "shardhash.yaml"
@@ -43,6 +43,12 @@ def config_place(options: argparse.Namespace, *, default: bool = False) -> str:
             next_step="name one with --config FILE, or write one to begin with: shardhash init",
         )
     return named or _DEFAULT
+
+
+def config_reference(options: argparse.Namespace) -> str:
+    """Return what `config_place` names in a form that other processes can load it by."""
+    place = config_place(options)
+    return place if "://" in place else str(Path(place).absolute())
 
 
 def load_config(options: argparse.Namespace, console: Console) -> "Config":
@@ -77,5 +83,7 @@ def open_operations(
         config, _ = store.load()
         for problem in config.warnings:
             console.warn(str(problem))
-        with Operations(config, store=store, throttle=throttle) as operations:
+        with Operations(
+            config, store=store, throttle=throttle, source=config_reference(options)
+        ) as operations:
             yield operations

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from shardhash.cli._commands import Commands, Parser
 from shardhash.cli._console import Console, Outcome, Status, printable
 from shardhash.cli._table import table
+from shardhash.cli._workers import add_dask_options, dask_workers
 from shardhash.errors import ShardhashError, StoppedError, UsageError
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def register(commands: Commands) -> None:
         help="let a write go to several shards, each committed on its own",
     )
     run.add_argument("--apply", action="store_true", help="run a statement that writes")
+    add_dask_options(run, what="the shards' parts of a statement that reads")
     explain = query.command(
         "explain",
         _explain,
@@ -80,11 +82,15 @@ def _value(text: str) -> object:
 
 
 def _run(options: argparse.Namespace, console: Console) -> Outcome:
-    from shardhash.cli._configuration import load_config
+    from shardhash.cli._configuration import config_reference, load_config
     from shardhash.db import Cluster
 
     values = tuple(map(_value, options.values))
-    with Cluster(load_config(options, console)) as cluster:
+    source = config_reference(options)
+    with (
+        Cluster(load_config(options, console), source=source) as cluster,
+        dask_workers(options) as executor,
+    ):
         found = cluster.explain(
             options.statement, values, mapping=options.mapping, shards=options.shards
         )
@@ -96,6 +102,7 @@ def _run(options: argparse.Namespace, console: Console) -> Outcome:
             mapping=options.mapping,
             shards=options.shards,
             deadline_s=options.deadline,
+            executor=executor,
             best_effort=options.best_effort,
         )
         with result:

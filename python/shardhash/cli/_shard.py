@@ -9,6 +9,7 @@ from shardhash.cli._configuration import open_operations
 from shardhash.cli._console import Console, Outcome, Status
 from shardhash.cli._shard_changes import register_changes
 from shardhash.cli._table import table
+from shardhash.cli._workers import add_dask_options, dask_workers
 from shardhash.errors import MismatchError
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def register(commands: Commands) -> None:
     verify.add_argument("name", metavar="NAME", nargs="?", help="the shard (default: all)")
     verify.add_argument("--mapping", metavar="M", help="only this mapping")
     verify.add_argument("--against", metavar="OTHER", help="a shard that must be equal to NAME")
+    add_dask_options(verify, what="the look at each table")
 
 
 def _list(options: argparse.Namespace, console: Console) -> Outcome:
@@ -97,12 +99,17 @@ def _owned_words(mapping: "Mapping", shard: str) -> str:
 def _verify(options: argparse.Namespace, console: Console) -> Outcome:
     from shardhash.cli._verify import verify_lines
 
-    with open_operations(options, console) as operations, console.progress() as progress:
+    with (
+        open_operations(options, console) as operations,
+        dask_workers(options) as executor,
+        console.progress() as progress,
+    ):
         report = operations.verify(
             options.name,
             mapping=options.mapping,
             against=options.against,
             progress=progress,
+            executor=executor,
         )
     return Outcome(
         status=Status.OK if report.is_clean else Status.MISMATCH,

@@ -8,6 +8,7 @@ from shardhash.cli._changes import names
 from shardhash.cli._commands import Commands, Parser
 from shardhash.cli._console import Console, Outcome
 from shardhash.cli._words import name_and_column
+from shardhash.cli._workers import add_dask_options, dask_workers
 from shardhash.errors import UsageError
 
 __all__ = ["register_changes"]
@@ -181,6 +182,7 @@ def _register_prune(shard: Commands) -> None:
     prune.add_argument(
         "--quarantine", action="store_true", help="keep what is deleted, for `op undo`"
     )
+    add_dask_options(prune, what="its batches")
 
 
 def _command(shard: Commands, name: str, run: object, summary: str, details: str) -> Parser:
@@ -357,15 +359,17 @@ def _remove(options: argparse.Namespace, console: Console) -> Outcome:
 
 
 def _prune(options: argparse.Namespace, console: Console) -> Outcome:
-    return plan_or_apply(
-        options,
-        console,
-        lambda operations: operations.plan_prune(
-            options.name,
-            mapping=options.mapping,
-            tables=options.tables,
-            using=options.using,
-            proof=options.proof,
-            quarantine=options.quarantine,
-        ),
-    )
+    with dask_workers(options) as executor:
+        return plan_or_apply(
+            options,
+            console,
+            lambda operations: operations.plan_prune(
+                options.name,
+                mapping=options.mapping,
+                tables=options.tables,
+                using=options.using,
+                proof=options.proof,
+                quarantine=options.quarantine,
+            ),
+            executor=executor,
+        )
