@@ -50,8 +50,8 @@ def _inserts(table: str, rows: list[tuple[Any, ...]]) -> str:
     )
 
 
-def make_raw(cluster: AnyCluster, *, no_key: bool = True) -> None:
-    """Make one database that no shard knows of, and a configuration without shards."""
+def make_raw(cluster: AnyCluster, *, no_key: bool = True, placement: str = "") -> None:
+    """Make one database that is no shard yet, and a configuration with shards as `placement`."""
     orders = [row for row in ORDERS if no_key or row[1] is not None]
     items = [row for row in ITEMS if no_key or row[2] is not None]
     words = (
@@ -67,8 +67,20 @@ def make_raw(cluster: AnyCluster, *, no_key: bool = True) -> None:
         lines += ["setup:", f"  app_user: {{user: {APP_USER}, password: '{APP_PASSWORD}'}}"]
     lines += ["instances:"]
     lines += [f"  {name}: {{url: '{url}'}}" for name, url in cluster.instances().items()]
-    cluster.config_path.write_text("\n".join([*lines, "shards: {}", "mappings: {}", ""]))
+    lines.append(placement or "shards: {}\nmappings: {}")
+    cluster.config_path.write_text("\n".join([*lines, ""]))
     cluster.config_path.chmod(0o600)
+
+
+RANGED = f"""\
+shards:
+  s1: {{instance: a, database: {DATABASE}}}
+mappings:
+  by_store:
+    key: {{column: store_id, type: int}}
+    tables: [orders, items]
+    global_tables: [countries]
+    ranges: {{bounds: [], shards: [s1]}}"""
 
 
 def open_cluster(cluster: AnyCluster) -> Cluster:
@@ -115,6 +127,18 @@ def _split(ops: Operations) -> Plan:
     return ops.plan_split("s1", "s2", instance="b", freeze=True)
 
 
+def _adopt_ranged(ops: Operations) -> Plan:
+    return ops.plan_adopt("s1", instance="a", database=DATABASE, mapping="by_store")
+
+
+def _split_range(ops: Operations) -> Plan:
+    return ops.plan_split("s1", "s2", instance="b", at=10, freeze=True)
+
+
+def _merge(ops: Operations) -> Plan:
+    return ops.plan_merge("by_store", at=10, into="s1", freeze=True)
+
+
 def _move(ops: Operations) -> Plan:
     return ops.plan_move("s1", "s2", slots="0-5", freeze=True)
 
@@ -148,6 +172,9 @@ CASES = {
         Case("guard-off", "two", lambda ops: ops.plan_guard("by_store", wanted=False)),
         Case("release", "two", lambda ops: ops.plan_release("s2")),
         Case("release-adopted", "one", lambda ops: ops.plan_release("s1")),
+        Case("split-range", "ranged", _split_range),
+        Case("cut-range", "ranged", lambda ops: ops.plan_split("s1", "s1", at=10)),
+        Case("merge-ranges", "two-ranges", _merge),
     )
 }
 
@@ -202,6 +229,9 @@ BASES: dict[str, tuple[str | None, Callable[[AnyCluster], None]]] = {
     "strays": ("two", _stray),
     "quarantined": ("strays", _do(lambda ops: ops.plan_prune("s1", quarantine=True))),
     "flipped": ("two", _stop_before_prune),
+    "raw-ranged": (None, lambda cluster: make_raw(cluster, placement=RANGED)),
+    "ranged": ("raw-ranged", _do(_adopt_ranged)),
+    "two-ranges": ("ranged", _do(_split_range)),
 }
 """How each cluster is made from another."""
 

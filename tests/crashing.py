@@ -43,7 +43,7 @@ class ChildError(AssertionError):
 
 @dataclass(frozen=True)
 class Event:
-    """One event of the run that was never killed; ``is_new``: what is on disk differs by then."""
+    """One event of the run that was never killed; ``is_new``: what a kill leaves differs by then."""
 
     number: int
     label: str
@@ -217,9 +217,7 @@ class Crashes:
         return found
 
     def _digest(self) -> bytes:
-        """Return what changes with the bytes on disk; servers have each their own."""
-        if self.cluster.kind != "sqlite":
-            return os.urandom(8)
+        """Return what changes with the files, and with what the servers hold as committed."""
         saved = self.cluster.save()
         return hashlib.sha256(repr(sorted(saved.items())).encode()).digest()
 

@@ -46,6 +46,11 @@ class Ranged:
     def keys(self, shard: str) -> list[int]:
         return [row[0] for row in self.fleet.sql(shard, "SELECT k FROM orders ORDER BY k")]
 
+    def states(self, shard: str) -> int:
+        """Return of how many ranges the shard knows a state, of whatever bounds."""
+        schema = f"{self.fleet.database(shard)}_shardhash." if self.fleet.kind == "mysql" else ""
+        return len(self.fleet.sql(shard, f"SELECT 1 FROM {schema}_shardhash_slots"))
+
     def is_refused(self, shard: str, key: int) -> bool:
         with closing(self.fleet.connect(shard)) as connection:
             if self.fleet.kind == "sqlite":
@@ -102,6 +107,17 @@ def test_a_merge_of_two_shards_moves_the_other_ones_rows(ranged: Ranged) -> None
     assert [ranged.is_refused("s1", key) for key in (-50, 999, 1000)] == [False, False, True]
 
 
+def test_bounds_that_come_back_with_other_owners_are_guarded_by_these(ranged: Ranged) -> None:
+    ranged.operations().apply(ranged.operations().plan_split("s1", "s1", at=0))
+    ranged.operations().apply(ranged.operations().plan_move("s1", "s2", slots="0", freeze=True))
+
+    ranged.operations().apply(ranged.operations().plan_merge("by_k", at=0, into="s2", freeze=True))
+
+    assert (ranged.rule.bounds, ranged.rule.shards) == ((1000,), ("s2", "s2"))
+    assert [ranged.is_refused("s1", key) for key in (-1, 0, 1000)] == [True, True, True]
+    assert [ranged.is_refused("s2", key) for key in (-1, 0, 1000)] == [False, False, False]
+
+
 def test_a_split_that_is_aborted_leaves_bounds_rows_and_guards_as_they_were(
     ranged: Ranged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +135,7 @@ def test_a_split_that_is_aborted_leaves_bounds_rows_and_guards_as_they_were(
     assert (ranged.rule.bounds, ranged.rule.shards) == ((1000,), ("s1", "s2"))
     assert ranged.keys("s1") == list(range(-50, 50))
     assert ranged.keys("s2") == []
+    assert ranged.states("s1") == ranged.states("s2") == 2
     assert [ranged.is_refused("s1", key) for key in (10, 1000)] == [False, True]
     assert ranged.operations().verify().is_clean
 

@@ -83,10 +83,9 @@ def _guard_ranges(work: Work, step: Step) -> Result:
     """Guard a shard by other bounds, under which the same keys stay open and refused."""
     present, place = _mapping(work, step), work.place(step.shard)
     planned = replace(present, rule=range_rule(step.arguments))
-    kept = sql.delete_other_slots(place, present.name, [present.state_name, planned.state_name])
 
     def fill(connection: "Connection") -> None:
-        connection.exec_driver_sql(kept.sql, kept.parameters)
+        _keep_states(connection, place, present)
         owned = planned.numbers_of(step.shard)
         guard.fill_slots(connection, place, planned.state_name, len(planned.owners), owned)
 
@@ -96,7 +95,15 @@ def _guard_ranges(work: Work, step: Step) -> Result:
 
 
 def _guard_ranges_as_before(work: Work, step: Step) -> None:
-    _install(work, step.shard, _mapping(work, step))
+    present, place = _mapping(work, step), work.place(step.shard)
+    _install(work, step.shard, present)
+    work.batch(step.shard, lambda connection: _keep_states(connection, place, present))
+
+
+def _keep_states(connection: "Connection", place: sql.ControlPlace, mapping: Mapping) -> None:
+    """Delete the states of all other bounds that the mapping has had, or was to have."""
+    others = sql.delete_other_slots(place, mapping.name, mapping.state_name)
+    connection.exec_driver_sql(others.sql, others.parameters)
 
 
 def _planned_mapping(work: Work, step: Step) -> Mapping:

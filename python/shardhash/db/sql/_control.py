@@ -280,14 +280,14 @@ def delete_slots(place: ControlPlace, mapping: str) -> Statement:
     )
 
 
-def delete_other_slots(place: ControlPlace, mapping: str, kept: Sequence[str]) -> Statement:
-    """Delete the ranges of a mapping under other bounds than those of the state names ``kept``."""
+def delete_other_slots(place: ControlPlace, mapping: str, kept: str) -> Statement:
+    """Delete the ranges of a mapping under other bounds than those of the state name `kept`."""
     table, hole = control_table(place, "_shardhash_slots"), placeholder(place.backend)
     pattern = mapping.replace("|", "||").replace("_", "|_").replace("%", "|%") + "#%"
     return Statement(
         f"DELETE FROM {table} WHERE mapping LIKE {hole} ESCAPE '|' "
-        f"AND mapping NOT IN ({', '.join([hole] * len(kept))})",
-        (pattern, *kept),
+        f"AND mapping <> {hole}",
+        (pattern, kept),
     )
 
 
