@@ -40,7 +40,7 @@ query-diff:  ## ask 10,000 drawn queries of one database and of shards, on SQLit
 	@scripts/setup --servers test
 	@$(BIN)/python tests/query_diff.py --count 10000
 
-crash:  ## kill every operation at every event (hours; CRASH=--drawn=20 for a part)
+crash:  ## kill every operation in every state (an hour; CRASH=--every: at every event, many)
 	@scripts/setup --servers test
 	@nice $(BIN)/python tests/crash_all.py --page docs/reference/crash-tests.md $(CRASH)
 

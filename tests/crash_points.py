@@ -92,11 +92,6 @@ def _journal_label(record: dict[str, Any]) -> str:
     return f"journal {record['event']}" + ("" if step is None else f" {step}")
 
 
-def is_boundary(label: str) -> bool:
-    """Tell whether an event is one at which a step begins or ends."""
-    return "journal" in label
-
-
 def _wrap(points: Points, owner: type, name: str, label: Callable[..., str]) -> None:
     plain = getattr(owner, name)
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 import pickle
 import signal
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -13,7 +14,7 @@ from random import Random
 from typing import Any
 
 from crash_cases import AnyCluster, Case, open_cluster
-from crash_points import Points, install, is_boundary
+from crash_points import Points, install
 from crash_states import Picture, differences
 from shardhash.db.journal import OperationState
 from shardhash.errors import RefusedError, ShardhashError
@@ -43,7 +44,7 @@ class ChildError(AssertionError):
 
 @dataclass(frozen=True)
 class Event:
-    """One event of the run that was never killed; ``is_new``: what a kill leaves differs by then."""
+    """One event of the run that was never killed; ``is_new``: a kill leaves another state."""
 
     number: int
     label: str
@@ -71,7 +72,7 @@ class Tally:
         self.faults += other.faults
 
 
-def in_child(body: Callable[[], None], failure: Path) -> int:
+def in_child(body: Callable[[], None], failure: Path, *, kill_after_s: float | None = None) -> int:
     """Run `body` in a forked child, and return 0, or the signal that ended it, negative."""
     failure.unlink(missing_ok=True)
     process = os.fork()
@@ -84,6 +85,9 @@ def in_child(body: Callable[[], None], failure: Path) -> int:
             failure.write_text(traceback.format_exc())
         finally:
             os._exit(code)
+    if kill_after_s is not None:
+        time.sleep(kill_after_s)
+        os.kill(process, signal.SIGKILL)  # until it is waited for, the number is its own
     _, status = os.waitpid(process, 0)
     result = os.waitstatus_to_exitcode(status)
     if result > 0:
@@ -105,30 +109,42 @@ class Crashes:
         self.known = self._operations()
         self.events = self._count()
         self.after = self._settled_picture()
+        self._duration_s = self._measure()
         self.tally = Tally(case.name, cluster.kind, len(self.events))
 
     def try_resume(self, number: int, second: int | None = None) -> None:
         """Kill at an event, go on to the end, and compare; `second` is where going on is killed."""
         self._kill(number)
-        what = "resume"
-        if second is not None:
-            what = "second kill"
-            state = self._new_operation()
-            if state is not None and not state.is_ended:
-                self._run(self._go_on, second)
-        self._finish(number, what, self._go_on, self.after)
+        if second is None:
+            self._finish("resume", self._place(number), self._go_on, self.after)
+            return
+        state = self._new_operation()
+        if state is not None and not state.is_ended:
+            self._run(self._go_on, second)
+        where = f"{self._place(number)}, and at {second} of what went on"
+        self._finish("second kill", where, self._go_on, self.after)
 
     def try_abort(self, number: int) -> None:
         """Kill at an event, take back, and compare."""
         self._kill(number)
-        self._finish(number, "abort", self._take_back, None)
+        self._finish("abort", self._place(number), self._take_back, None)
+
+    def try_moment(self, part: float) -> None:
+        """Kill when `part` of the time has passed that the operation takes; resume, and compare."""
+        self.cluster.restore(self.base)
+        after_s = part * self._duration_s
+        in_child(lambda: self._run_planned(Points()), self._failure, kill_after_s=after_s)
+        self._settle()
+        self._finish("moment", f"{after_s:.3f} s", self._go_on, self.after)
+
+    def _place(self, number: int) -> str:
+        return f"{number} {self.events[min(number, len(self.events)) - 1].label}"
 
     def _finish(
-        self, number: int, what: str, go_on: Callable[[], Any], expected: Picture | None
+        self, what: str, place: str, go_on: Callable[[], Any], expected: Picture | None
     ) -> None:
         self.tally.killed[what] += 1
-        event = self.events[min(number, len(self.events)) - 1]
-        where = f"{self.case.name} on {self.cluster.kind}, {what} at {number} {event.label}"
+        where = f"{self.case.name} on {self.cluster.kind}, {what} at {place}"
         try:
             found = go_on()
             expected = expected or found
@@ -216,6 +232,13 @@ class Crashes:
         found: list[Event] = pickle.loads(self._trace.read_bytes())
         return found
 
+    def _measure(self) -> float:
+        """Return how many seconds the operation takes when nobody looks on."""
+        self.cluster.restore(self.base)
+        begun = time.monotonic()
+        in_child(lambda: self._run_planned(Points()), self._failure)
+        return time.monotonic() - begun
+
     def _digest(self) -> bytes:
         """Return what changes with the files, and with what the servers hold as committed."""
         saved = self.cluster.save()
@@ -248,13 +271,34 @@ def _records(picture: Picture) -> Iterable[str]:
                 yield f"{database}: {len(rows)} rows left in _shardhash_{name}: {rows[:2]}"
 
 
-def drawn_events(events: Sequence[Event], chance: Random, count: int) -> list[int]:
-    """Return some events at which steps begin or end, and as many others, in order."""
-    boundaries = [event.number for event in events if is_boundary(event.label)]
-    others = [event.number for event in events if not is_boundary(event.label)]
-    chosen = [
-        number
-        for numbers in (boundaries, others)
-        for number in chance.sample(numbers, min(count, len(numbers)))
-    ]
-    return sorted(chosen)
+@dataclass(frozen=True)
+class Amount:
+    """How many crash points of each kind are tried; None: all there are.
+
+    ``resumes`` and ``aborts`` count the states that a kill can leave, ``second_kills`` drawn pairs
+    of events, ``moments`` drawn times.
+    """
+
+    resumes: int | None = None
+    aborts: int | None = None
+    second_kills: int = 0
+    moments: int = 0
+
+
+def try_points(crashes: Crashes, amount: Amount, chance: Random, *, every: bool = False) -> None:
+    """Try an amount of crash points; `every`: also at events that change nothing for a kill."""
+    numbers = [event.number for event in crashes.events if event.is_new or every]
+    for number in _drawn(numbers, amount.resumes, chance):
+        crashes.try_resume(number)
+    for number in _drawn(numbers, amount.aborts, chance):
+        crashes.try_abort(number)
+    for _ in range(amount.second_kills):
+        crashes.try_resume(chance.choice(numbers), chance.randint(1, len(crashes.events)))
+    for _ in range(amount.moments):
+        crashes.try_moment(chance.random())
+
+
+def _drawn(numbers: Sequence[int], count: int | None, chance: Random) -> list[int]:
+    if count is None or count >= len(numbers):
+        return list(numbers)
+    return sorted(chance.sample(numbers, count))

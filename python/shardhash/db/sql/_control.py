@@ -285,8 +285,7 @@ def delete_other_slots(place: ControlPlace, mapping: str, kept: str) -> Statemen
     table, hole = control_table(place, "_shardhash_slots"), placeholder(place.backend)
     pattern = mapping.replace("|", "||").replace("_", "|_").replace("%", "|%") + "#%"
     return Statement(
-        f"DELETE FROM {table} WHERE mapping LIKE {hole} ESCAPE '|' "
-        f"AND mapping <> {hole}",
+        f"DELETE FROM {table} WHERE mapping LIKE {hole} ESCAPE '|' AND mapping <> {hole}",
         (pattern, kept),
     )
 
