@@ -18,10 +18,15 @@ if TYPE_CHECKING:
 __all__ = ["MySQLConnector"]
 
 _TLS_ERROR = 2026
-# The limit has another name on each server: each runs the comment that is for it.
-_NO_STATEMENT_LIMIT = (
-    "SET SESSION sql_auto_is_null = 0"
-    "/*!80000 , max_execution_time = 0 *//*M!100100 , max_statement_time = 0 */"
+# What a server may have set for all sessions, and what would cut, refuse or reword what is read and
+# written here. Rows are copied as they are, also those that a later CHECK would not let in.
+# The limit of time has another name on each server: each runs the comment that is for it.
+_EXACT = (
+    "SET SESSION sql_auto_is_null = 0, sql_select_limit = 18446744073709551615, "
+    "sql_safe_updates = 0, sql_big_selects = 1, unique_checks = 1, foreign_key_checks = 1, "
+    "completion_type = 0, sql_quote_show_create = 1, max_sort_length = 16384"
+    "/*!80000 , max_execution_time = 0 */"
+    "/*M!100201 , max_statement_time = 0, check_constraint_checks = 0 */"
 )
 
 
@@ -149,4 +154,4 @@ def _set_up(connection: "Connection[Any]", session: SessionSettings) -> None:
         if session.is_repeatable:
             cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         if session.is_unlimited:
-            cursor.execute(_NO_STATEMENT_LIMIT)
+            cursor.execute(_EXACT)

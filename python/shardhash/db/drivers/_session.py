@@ -26,7 +26,8 @@ class SessionSettings:
         lock_wait_s: longest wait for a row, a table's metadata or a SQLite file.
         is_repeatable: whether transactions read one snapshot (REPEATABLE READ) whatever the
             server's default is.
-        is_unlimited: whether a server-wide limit on statement time is lifted.
+        is_unlimited: whether what a server sets for all sessions to limit time and rows of
+            statements, to refuse some, or to check what is written, is lifted.
         connect_timeout_s: longest wait for a connection.
     """
 

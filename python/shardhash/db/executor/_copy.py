@@ -6,7 +6,7 @@ from shardhash.db import sql
 from shardhash.db.executor._indexes import drop_indexes, make_indexes
 from shardhash.db.executor._pages import iter_pages
 from shardhash.db.executor._ports import RowWork
-from shardhash.db.executor._statements import mind_references, run
+from shardhash.db.executor._statements import has_other_children, mind_references, run
 from shardhash.db.executor._table_copy import TableCopy
 from shardhash.db.inspect import database_identity
 from shardhash.db.schema import Table
@@ -73,7 +73,7 @@ def delete_copy(work: RowWork, shard: str, table: Table, rows: RowFilter) -> int
     for after, until in iter_pages(lambda: work.read(shard), table):
 
         def delete(connection: "Connection", after: Any = after, until: Any = until) -> int:
-            mind_references(connection, table, wanted=bool(table.children))
+            mind_references(connection, table, wanted=has_other_children(table))
             return run(connection, sql.delete_page(table, rows, after, until))
 
         count = work.batch(shard, delete)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["drop_indexes", "make_indexes"]
 
 _INDEX = re.compile(r"  (?:UNIQUE )?KEY (`(?:[^`]|``)+`)")
+_ANY_INDEX = re.compile(r"  (?:(?:UNIQUE|FULLTEXT|SPATIAL) )?KEY `")
 _REFERENCE = re.compile(r"  CONSTRAINT (`(?:[^`]|``)+`) FOREIGN KEY")
 
 
@@ -57,7 +58,7 @@ def make_indexes(work: RowWork, model: str, shard: str, table: Table) -> None:
     ]
     _alter(work, shard, table, [f"ADD {line.strip()}" for line in missing])
     with work.read(shard) as connection:
-        if _lines(connection, table) != wanted:
+        if _sorted(_lines(connection, table)) != _sorted(wanted):
             raise PreflightError(
                 f"table {table.name} of {shard} is not as on {model} after its indexes were made",
                 next_step=f"compare SHOW CREATE TABLE {table.name} on both, and alter it",
@@ -68,6 +69,12 @@ def _lines(connection: "Connection", table: Table) -> list[str]:
     """Return the lines of a table's definition without their commas."""
     [text] = table_ddl(connection, table.name, Backend.MYSQL)
     return [line.removesuffix(",") for line in text.split("\n")]
+
+
+def _sorted(lines: Sequence[str]) -> list[str]:
+    """Return the lines with those of indexes last, whose order changes when they are made anew."""
+    others = [line for line in lines if not _ANY_INDEX.match(line)]
+    return [*others, *sorted(line for line in lines if _ANY_INDEX.match(line))]
 
 
 def _names(pattern: re.Pattern[str], lines: Sequence[str]) -> list[str]:

@@ -14,7 +14,13 @@ from shardhash.db.executor._lanes import in_lanes
 from shardhash.db.executor._pages import Page, read_pages
 from shardhash.db.executor._ports import RowWork
 from shardhash.db.executor._quarantine import make_quarantine
-from shardhash.db.executor._statements import fetch, lock_file, mind_references, run
+from shardhash.db.executor._statements import (
+    fetch,
+    has_other_children,
+    lock_file,
+    mind_references,
+    run,
+)
 from shardhash.db.schema import Table
 from shardhash.db.sql import RowFilter
 from shardhash.db.topology import Backend
@@ -92,7 +98,7 @@ class _PagePrune:
         )
         if is_pruned:  # by a try whose commit was not heard of
             return True, self.page.row_count
-        mind_references(connection, table, wanted=bool(table.children))
+        mind_references(connection, table, wanted=has_other_children(table))
         [(count, checksum)] = fetch(
             connection, sql.page_checksum(table, rows, after, until, lock=True)
         )

@@ -10,7 +10,7 @@ from shardhash.db.topology import Backend
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["PrimaryKey", "fetch", "lock_file", "mind_references", "run"]
+__all__ = ["PrimaryKey", "fetch", "has_other_children", "lock_file", "mind_references", "run"]
 
 PrimaryKey = tuple[Any, ...]
 
@@ -42,3 +42,12 @@ def mind_references(connection: "Connection", table: Table, *, wanted: bool) -> 
         run(connection, sql.check_references(wanted=wanted))
     else:
         run(connection, sql.defer_references())
+
+
+def has_other_children(table: Table) -> bool:
+    """Tell whether a DELETE is to be checked against the rows of other tables.
+
+    Rows of a table that refers to itself go with those that they refer to, but not in one batch;
+    their other children went before them, so that nothing is checked for them.
+    """
+    return bool(table.children) and not table.refers_to_itself

@@ -1,6 +1,6 @@
 """What has to be true of a table before its rows can be moved to another shard. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from shardhash.db.planning.prune import check_table
@@ -168,10 +168,10 @@ def tables_parents_first(tables: Sequence[Table]) -> list[Table]:
     Raises:
         PreflightError: they refer to one another in a circle.
     """
-    left = {table.name.lower(): table for table in tables}
+    left = {table.name: table for table in tables}
     ordered: list[Table] = []
     while left:
-        free = [name for name, table in left.items() if not _parents(table) & left.keys()]
+        free = [name for name, table in left.items() if not _parents(table, left)]
         if not free:
             raise PreflightError(
                 f"tables {', '.join(table.name for table in left.values())} refer to one another "
@@ -182,5 +182,13 @@ def tables_parents_first(tables: Sequence[Table]) -> list[Table]:
     return ordered
 
 
-def _parents(table: Table) -> set[str]:
-    return {key.parent.lower() for key in table.parents} - {table.name.lower()}
+def _parents(table: Table, names: Collection[str]) -> set[str]:
+    """Return which of some tables a table refers to, itself left out.
+
+    References may have a name in another case, but there may be tables of both names.
+    """
+    found = set()
+    for key in table.parents:
+        alike = {name for name in names if name.lower() == key.parent.lower()}
+        found |= {key.parent} if key.parent in alike else alike
+    return found - {table.name}
