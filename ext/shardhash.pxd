@@ -145,3 +145,12 @@ cdef extern from "shardhash.h" nogil:
     sh_status sh_keys_jump(const sh_keys *hashes, uint32_t n, uint32_t *out, size_t *bad) noexcept
     uint64_t sh_des_null(uint64_t block) noexcept
     void sh_keys_des_null(const sh_keys *values, uint64_t *out) noexcept
+
+    ctypedef enum sh_packet:
+        SH_PACKET_ROW
+        SH_PACKET_CUT
+        SH_PACKET_OTHER
+
+    sh_packet sh_row_read(sh_span data, uint8_t sequence, size_t field_count, sh_span *fields,
+                          size_t *packet_size) noexcept
+    bint sh_decimal_read(sh_span text, int64_t *value) noexcept

@@ -1,5 +1,5 @@
-from collections.abc import Iterable
-from typing import Literal, SupportsIndex, TypeVar, overload
+from collections.abc import Callable, Iterable
+from typing import Literal, Self, SupportsIndex, TypeVar, final, overload
 
 from typing_extensions import Buffer, disjoint_base
 
@@ -104,3 +104,10 @@ class SlotTable:
         self, keys: Buffer | ArrowArray | ArrowStream
     ) -> dict[str, list[int | str | bytes]]: ...
     def foreign(self, shard: str, keys: Keys, *, out: Buffer | None = None) -> memoryview: ...
+
+@final
+class RowReader:
+    def __new__(cls, kinds: Iterable[Callable[[str], object]]) -> Self: ...
+    def read(
+        self, data: bytes, start: int, sequence: int, most: int
+    ) -> tuple[list[tuple[object, ...]], int, int, bool]: ...

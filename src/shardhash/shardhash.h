@@ -343,6 +343,26 @@ uint64_t sh_des_null(uint64_t block);
 /* Write sh_des_null of each of a batch of integers to out[0 .. values->count). */
 void sh_keys_des_null(const sh_keys *values, uint64_t *out);
 
+/* ---- Rows from a server ---------------------------------------------------------------------- */
+
+typedef enum sh_packet {
+    SH_PACKET_ROW,
+    SH_PACKET_CUT,  /* the data ends before the packet does */
+    SH_PACKET_OTHER /* no row of so many fields: the end, an error, one that goes on in the next
+                       packet, or out of order */
+} sh_packet;
+
+/* Read the row packet that `data` begins with, of the client protocol of MySQL and MariaDB: header,
+ * then a text for each field. `fields` point into `data`; that of a NULL has a NULL pointer.
+ * `*packet_size`, with the header, is written for SH_PACKET_ROW only.
+ * `sequence` is the number that the packet must have.
+ * Source: https://mariadb.com/kb/en/result-set-packets/#text-resultset-row */
+sh_packet sh_row_read(sh_span data, uint8_t sequence, size_t field_count, sh_span *fields,
+                      size_t *packet_size);
+
+/* Read a number of at most 18 decimal digits, perhaps after '-'; false if the text is no such. */
+bool sh_decimal_read(sh_span text, int64_t *value);
+
 #ifdef __cplusplus
 }
 #endif

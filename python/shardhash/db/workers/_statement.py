@@ -158,14 +158,14 @@ def _is_mariadb(connection: "Connection") -> bool:
 
 @contextmanager
 def _mysql(driver: Any, task: ShardTask, *, is_mariadb: bool) -> Iterator[Any]:
-    from pymysql.cursors import SSCursor
+    from shardhash.db.drivers._rows import RowCursor
 
     sql, deadline_s = task.sql, task.deadline_s
     if deadline_s is not None and is_mariadb:
         sql = f"SET STATEMENT max_statement_time = {max(deadline_s, 1e-3):.6f} FOR {sql}"
     with (
         _session_deadline(driver, None if is_mariadb else deadline_s),
-        closing(SSCursor(driver)) as cursor,
+        closing(RowCursor(driver)) as cursor,
     ):
         cursor.execute(sql, task.parameters)
         yield cursor
