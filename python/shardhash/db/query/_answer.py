@@ -1,8 +1,9 @@
 """Rows of one answer, made of the shards' answers as a reduction says."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
+from operator import itemgetter
 from typing import Any
 
 from shardhash.db.query._reduction import Groups, Reduction
@@ -22,6 +23,9 @@ from shardhash.errors import UsageError
 __all__ = ["answer_of", "limit_of"]
 
 Function = Callable[[Sequence[Any]], Any]
+
+_KEPT = ("first", "min", "max", "count", "distinct count")
+"""Folds whose value needs no conversion to the column's type."""
 
 
 def limit_of(reduction: Reduction, values: Sequence[object]) -> tuple[int, int | None]:
@@ -67,14 +71,13 @@ def answer_of(
 
 def _group_rows(
     answers: Sequence[ShardRows], groups: Groups, values: Sequence[object], memory: int
-) -> list[Row]:
+) -> Iterable[Row]:
     partials = chain.from_iterable(answer.rows for answer in answers)
-    evaluate = _Evaluator(groups, values)
-    found = []
-    for state in fold_groups(partials, groups.plan, MemoryCap(memory)):
-        row = evaluate.row(state)
-        if row is not None:
-            found.append(row)
+    evaluate = _Evaluator(groups, values, answers[0].columns)
+    states = fold_groups(partials, groups.plan, MemoryCap(memory))
+    if not groups.having and not groups.order:
+        return list(map(evaluate.output, states))
+    found = [row for row in map(evaluate.row, states) if row is not None]
     if not groups.order:
         return [row[0] for row in found]
     ordered = sort_rows([(*sorts, row) for row, sorts in found], groups.order)
@@ -84,35 +87,44 @@ def _group_rows(
 class _Evaluator:
     """Computes the rows of groups from their states."""
 
-    def __init__(self, groups: Groups, values: Sequence[object]) -> None:
+    def __init__(
+        self, groups: Groups, values: Sequence[object], partials: Sequence[ResultColumn]
+    ) -> None:
         self._sqlite: sqlite3.Connection | None = None
         self._values = values
         self._division_scale = groups.division_scale
-        self._outputs = [
-            self._output(expression, column, groups)
-            for expression, column in zip(groups.outputs, groups.columns, strict=True)
-        ]
         self._having = [self._function(expression) for expression in groups.having]
         self._sorts = [
             expression[1] if expression[0] == "output" else self._function(expression)
             for expression in groups.sorts
         ]
+        self.output = self._outputs(groups, partials)
+        """Returns the row of a state."""
 
     def row(self, state: Sequence[Any]) -> tuple[Row, Row] | None:
         """Return the row and what it is sorted by; None where HAVING is not true."""
         if not all(test(state) for test in self._having):
             return None
-        row = tuple([output(state) for output in self._outputs])
+        row = self.output(state)
         sorts = [
             row[part] if isinstance(part, int) else rounded(part(state)) for part in self._sorts
         ]
         return row, tuple(sorts)
 
+    def _outputs(
+        self, groups: Groups, partials: Sequence[ResultColumn]
+    ) -> Callable[[Sequence[Any]], Row]:
+        columns = list(zip(groups.outputs, groups.columns, strict=True))
+        if len(columns) > 1 and all(_is_kept(*column, groups, partials) for column in columns):
+            return itemgetter(*[expression[1] for expression, _ in columns])
+        functions = [self._output(expression, column, groups) for expression, column in columns]
+        return lambda state: tuple([function(state) for function in functions])
+
     def _output(self, expression: Expression, column: ResultColumn, groups: Groups) -> Function:
         function = self._function(expression)
         if expression[0] == "ref":
             kind = groups.plan.folds[expression[1]].kind
-            if kind in ("first", "min", "max", "count", "distinct count"):
+            if kind in _KEPT:
                 return function
         convert = converter(column)
         return lambda state: convert(function(state))
@@ -136,3 +148,23 @@ class _Evaluator:
         if name in ("ref", "const"):
             return expression
         return name, *map(self._bound, parts)
+
+
+def _is_kept(
+    expression: Expression, column: ResultColumn, groups: Groups, partials: Sequence[ResultColumn]
+) -> bool:
+    """Tell whether an output is a fold's value as it stands."""
+    if expression[0] != "ref":
+        return False
+    fold = groups.plan.folds[expression[1]]
+    if fold.kind in _KEPT:
+        return True
+    summed = partials[fold.index]  # a sum of decimals of one scale has that scale
+    return (
+        fold.kind == "sum"
+        and summed.type == column.type
+        and (
+            not column.type
+            or (column.type == "DECIMAL" and summed.scale == column.scale is not None)
+        )
+    )

@@ -1,9 +1,11 @@
 """Partial groups of shards, folded into the groups of all data."""
 
+import operator
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
+from itertools import islice
 from typing import Any, Literal
 
 from shardhash.db.reduce._order import comparable
@@ -15,6 +17,8 @@ __all__ = ["Fold", "GroupPlan", "MemoryCap", "fold_groups"]
 _EXACT = Context(prec=300)
 _SAMPLE = 256
 _OVERHEAD = 160
+_BATCH_ROWS = 512
+_SUMS = ("count", "sum")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +55,18 @@ class MemoryCap:
     _sampled: int = 0
     _sampled_bytes: int = 0
 
-    def add(self, row: Sequence[object]) -> None:
-        """Count one more row.
+    def add(self, rows: Sequence[Sequence[object]], count: int) -> None:
+        """Count `count` more rows that are held, of which `rows` are samples.
 
         Raises:
-            MemoryCapError: it is one too many.
+            MemoryCapError: they are too many.
         """
-        if self._sampled < _SAMPLE:
+        if not count:
+            return
+        for row in rows[: _SAMPLE - self._sampled]:
             self._sampled += 1
             self._sampled_bytes += _OVERHEAD + sum(map(sys.getsizeof, row))
-        self._held += 1
+        self._held += count
         if self._held * (self._sampled_bytes // self._sampled) > self.limit:
             raise MemoryCapError(
                 f"the answer needs more than {self.limit / 2**20:,.0f} MiB of memory here: "
@@ -69,107 +75,135 @@ class MemoryCap:
             )
 
 
-def fold_groups(rows: Iterable[Row], plan: GroupPlan, cap: MemoryCap) -> Iterator[list[Any]]:
+State = Sequence[Any]
+
+
+def fold_groups(rows: Iterable[Row], plan: GroupPlan, cap: MemoryCap) -> Iterator[State]:
     """Yield the state of each group: one value for each fold, in the order of first rows.
+
+    A state may be longer: what follows is not for others.
 
     Complexity: one dictionary entry for each group, in memory.
     """
-    starts, steps = zip(*map(_functions, plan.folds), strict=True) if plan.folds else ((), ())
-    groups: dict[Any, list[Any]] = {}
-    keys = plan.keys
-    for row in rows:
-        key = row[keys[0]] if len(keys) == 1 else tuple([row[i] for i in keys])
-        state = groups.get(key)
-        if state is None:
-            cap.add(row)
-            groups[key] = [start(row) for start in starts]
-        else:
-            for position, step in enumerate(steps):
-                state[position] = step(state[position], row, cap)
+    folding = _Folding(plan.folds)
+    groups: dict[Any, State] = {}
+    key_of: Callable[[Row], Any] = operator.itemgetter(*plan.keys) if plan.keys else lambda row: ()
+    remaining = iter(rows)
+    while batch := list(islice(remaining, _BATCH_ROWS)):
+        before = len(groups) + folding.distinct_count
+        folding.add(batch, key_of, groups)
+        cap.add(batch, len(groups) + folding.distinct_count - before)
     if not groups and not plan.has_groups:
         yield [_empty(fold) for fold in plan.folds]
         return
-    for state in groups.values():
-        yield [_finished(fold, value) for fold, value in zip(plan.folds, state, strict=True)]
+    yield from map(folding.finished, groups.values()) if folding.distinct else groups.values()
 
 
-Start = Callable[[Row], Any]
-Step = Callable[[Any, Row, MemoryCap], Any]
+Add = Callable[[list[Any], Row], None]
 
 
-def _functions(fold: Fold) -> tuple[Start, Step]:
-    index = fold.index
-    if fold.kind == "first":
-        return lambda row: row[index], lambda state, row, cap: state
-    if fold.kind in ("count", "sum"):
-        return lambda row: row[index], lambda state, row, cap: _add(state, row[index])
-    if fold.kind in ("min", "max"):
-        return _extreme(fold)
-    return _distinct(fold)
+class _Folding:
+    """Makes states of rows: a value for each fold, then the weights of those that compare.
 
+    A state is a tuple as long as its group has one row, as most have where groups are many.
+    """
 
-def _add(state: Any, value: Any) -> Any:
-    if value is None:
+    def __init__(self, folds: Sequence[Fold]) -> None:
+        self._folds = folds
+        self.distinct = [n for n, fold in enumerate(folds) if fold.kind.startswith("distinct")]
+        self.distinct_count = 0
+        columns = [fold.index for fold in folds]
+        self._sums = [(n, fold.index) for n, fold in enumerate(folds) if fold.kind in _SUMS]
+        self._steps: list[Add] = []
+        for place, fold in enumerate(folds):
+            if fold.kind in ("min", "max"):
+                weight = fold.index if fold.weight is None else fold.weight
+                self._steps.append(_extreme(fold.kind, place, fold.index, len(columns), weight))
+                columns.append(weight)
+        self._pick = _picker(columns)
+
+    def add(
+        self, rows: Iterable[Row], key_of: Callable[[Row], Any], groups: dict[Any, State]
+    ) -> None:
+        """Add rows to the states of their groups."""
+        get, pick, sums, steps = groups.get, self._pick, self._sums, self._steps
+        has_distinct, add_exactly = bool(self.distinct), _EXACT.add
+        for row in rows:
+            key = key_of(row)
+            state = get(key)
+            if state is None:
+                groups[key] = self._with_values(pick(row), row) if has_distinct else pick(row)
+                continue
+            if type(state) is not list:
+                state = groups[key] = list(state)
+            for place, index in sums:
+                value, known = row[index], state[place]
+                if type(value) is Decimal and type(known) is Decimal:
+                    state[place] = add_exactly(known, value)
+                elif value is not None:
+                    state[place] = value if known is None else known + value
+            for step in steps:
+                step(state, row)
+            if has_distinct:
+                self._add_values(state, row)
+
+    def finished(self, state: State) -> State:
+        """Return a state with values in place of what tells them apart."""
+        made = list(state)
+        for place in self.distinct:
+            values = state[place].values()
+            made[place] = (
+                len(values) if self._folds[place].kind == "distinct count" else _total(values)
+            )
+        return made
+
+    def _with_values(self, picked: State, row: Row) -> State:
+        state = list(picked)
+        for place in self.distinct:
+            state[place] = {}
+        self._add_values(state, row)
         return state
-    if state is None:
-        return value
-    if isinstance(value, Decimal) and isinstance(state, Decimal):
-        return _EXACT.add(state, value)
-    return state + value
+
+    def _add_values(self, state: list[Any], row: Row) -> None:
+        for place in self.distinct:
+            fold, values = self._folds[place], state[place]
+            key = tuple([row[index] for index in fold.identity])
+            if None not in key and key not in values:
+                values[key] = row[fold.index]
+                self.distinct_count += 1
 
 
-def _extreme(fold: Fold) -> tuple[Start, Step]:
-    index, weight = fold.index, fold.index if fold.weight is None else fold.weight
-    wants_less = fold.kind == "min"
-
-    def step(state: Any, row: Row, cap: MemoryCap) -> Any:
-        if row[weight] is None:
-            return state
-        mine = comparable(row[weight])
-        if state[1] is None or (mine < state[1] if wants_less else state[1] < mine):
-            return row[index], mine
-        return state
-
-    def start(row: Row) -> Any:
-        return row[index], None if row[weight] is None else comparable(row[weight])
-
-    return start, step
+def _picker(columns: Sequence[int]) -> Callable[[Row], State]:
+    """Return a function that takes columns of a row, as a tuple."""
+    if len(columns) > 1:
+        return operator.itemgetter(*columns)
+    return lambda row: tuple([row[column] for column in columns])
 
 
-def _distinct(fold: Fold) -> tuple[Start, Step]:
-    index, identity = fold.index, fold.identity
+def _extreme(kind: str, place: int, index: int, weight_place: int, weight: int) -> Add:
+    wants_less = kind == "min"
 
-    def start(row: Row) -> Any:
-        values: dict[Any, Any] = {}
-        return put(values, row)
+    def step(state: list[Any], row: Row) -> None:
+        mine, best = row[weight], state[weight_place]
+        if mine is None:
+            return
+        if best is not None:
+            mine_key, best_key = comparable(mine), comparable(best)
+            if not (mine_key < best_key if wants_less else best_key < mine_key):
+                return
+        state[place], state[weight_place] = row[index], mine
 
-    def put(values: dict[Any, Any], row: Row) -> Any:
-        key = tuple([row[i] for i in identity])
-        if None not in key:
-            values.setdefault(key, row[index])
-        return values
-
-    def step(state: Any, row: Row, cap: MemoryCap) -> Any:
-        before = len(state)
-        put(state, row)
-        if len(state) != before:
-            cap.add((row[index],))
-        return state
-
-    return start, step
+    return step
 
 
-def _finished(fold: Fold, value: Any) -> Any:
-    if fold.kind in ("min", "max"):
-        return value[0]
-    if fold.kind == "distinct count":
-        return len(value)
-    if fold.kind == "distinct sum":
-        total = None
-        for each in value.values():
-            total = _add(total, each)
-        return total
-    return value
+def _total(values: Iterable[Any]) -> Any:
+    total: Any = None
+    for value in values:
+        if type(value) is Decimal and type(total) is Decimal:
+            total = _EXACT.add(total, value)
+        else:
+            total = value if total is None else total + value
+    return total
 
 
 def _empty(fold: Fold) -> Any:
