@@ -23,7 +23,7 @@ def test_drawn_queries_run_and_have_one_right_answer(backend, monkeypatch):
         tally = twins.check(twins.grammar(seed=11).queries(600))
 
     assert not tally.wrong, "\n\n".join(map(str, tally.wrong[:5]))
-    assert tally.counts[Verdict.SAME] > 580
+    assert tally.counts[Verdict.SAME] == 600  # none that the server itself does not take
 
 
 def test_filled_shards_hold_each_row_on_its_owner(twins):

@@ -53,7 +53,7 @@ def _columns(connection: "Connection", table: StoredTable) -> Iterator[Column]:
         kind = _kind(column, values)
         equal = equal_texts(connection, table.name, column.name) if kind == "text" else {}
         folds = any(text != first for text, first in equal.items())
-        yield Column(column.name, kind, values, folds)
+        yield Column(column.name, kind, values, folds, column.collation or "")
 
 
 def _kind(column: StoredColumn, values: tuple[object, ...]) -> str:

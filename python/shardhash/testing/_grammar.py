@@ -139,7 +139,8 @@ def _with_shared(words: Words, first: Table, shared: Table) -> tuple[list[Scope]
         (mine, theirs)
         for mine in first.columns
         for theirs in shared.columns
-        if mine.kind == theirs.kind and set(mine.values) & set(theirs.values)
+        if mine.kind == theirs.kind and mine.compares_with(theirs)
+        if set(mine.values) & set(theirs.values)
     ]
     if not pairs:
         return _single(words, first)

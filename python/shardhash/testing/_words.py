@@ -31,13 +31,22 @@ class Column:
     ``kind`` is ``int``, ``big`` (a sum of them is no exact double), ``huge`` (a sum of them may be
     no 64-bit integer), ``decimal``, ``double``, ``text``, ``enum``, ``blob``, ``date``,
     ``datetime``, ``time``, ``year`` or ``other``. It ``folds`` if its server calls texts equal that
-    differ.
+    differ. ``collation`` is that of a MySQL text.
     """
 
     name: str
     kind: str
     values: tuple[object, ...] = ()
     folds: bool = False
+    collation: str = ""
+
+    def compares_with(self, other: "Column") -> bool:
+        """Tell whether a server compares the two: of two collations one has to be the binary.
+
+        Source: https://mariadb.com/kb/en/coercibility/.
+        """
+        binary = [column.collation.endswith("_bin") for column in (self, other)]
+        return self.collation == other.collation or binary[0] != binary[1]
 
 
 @dataclass(frozen=True, slots=True)
