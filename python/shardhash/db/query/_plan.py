@@ -8,15 +8,15 @@ from sqlglot import exp
 from shardhash.db import sql
 from shardhash.db.config import Config
 from shardhash.db.mapping import KeyRouter
-from shardhash.db.query._blocks import Analysis, Block, analyze, has_aggregate, is_strict_key
+from shardhash.db.query._blocks import Analysis, Block, has_aggregate, is_strict_key, windows_of
 from shardhash.db.query._clauses import cut, tokens_of
 from shardhash.db.query._facts import FactsOf, TableFacts
 from shardhash.db.query._functions import unknown_function
 from shardhash.db.query._groups import distinct_rows, group_rows
 from shardhash.db.query._pins import EVERYWHERE, Pin, Values, shards_of
+from shardhash.db.query._reader import analyze
 from shardhash.db.query._reduction import Context, Reduction, merge_rows
 from shardhash.db.query._refusal import Refusal, refused
-from shardhash.db.query._scopes import walk_here
 from shardhash.db.query._text import QueryText
 from shardhash.db.query._typing import Ask
 from shardhash.db.tasks import ResultColumn
@@ -283,13 +283,8 @@ class ReadPlan:
                         "sort inside it: GROUP_CONCAT(x ORDER BY x)",
                     )
                 )
-        windows = [
-            node
-            for node in walk_here([*select.expressions, select.args.get("order")])
-            if isinstance(node, exp.Window)
-        ]
         is_plain = not has_aggregate(select) or self.block.is_disjoint
-        for window in windows:
+        for window in windows_of(select):
             keys = window.args.get("partition_by") or []
             if is_plain and any(is_strict_key(self.block.scope, key) for key in keys):
                 continue
