@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from servers import Fleet
+from shardhash.db import operations as undoing
 from shardhash.db import prepare_sqlite
 from shardhash.db.executor import _engine, _runner
-from shardhash.db.journal import Journal, Phase
+from shardhash.db.journal import Event, Journal, Phase, read_operations
 from shardhash.db.operations import Operations
 from shardhash.db.plan import StepKind
 from shardhash.db.stores import FileStore
@@ -212,6 +213,79 @@ def test_a_process_whose_token_is_old_defines_nothing(shop: Shop, kind: StepKind
         "sqlite": "SELECT COALESCE(MAX(seq), 0) + 1 FROM sqlite_sequence",
     }
     assert shop.fleet.sql("s2", counter[shop.fleet.kind]) == [(1,)]
+
+
+class TestWhoReadsTheStateAndComesLate:
+    """Another process has gone on since the state was read: nothing may be done by what was."""
+
+    @pytest.fixture
+    def shop(self, sqlite_fleet: Fleet) -> Shop:
+        shop = Shop(sqlite_fleet)
+        shop.split("s1", "s2")
+        return shop
+
+    def stopped(self, shop: Shop, kind: StepKind, monkeypatch: pytest.MonkeyPatch) -> str:
+        with shop.operations() as operations:
+            plan = operations.plan_move("s1", "s2", slots="0-3", freeze=True)
+        return stopped_at(shop, kind, plan, monkeypatch)
+
+    def meanwhile(self, owner: Any, name: str, do: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Do something once, right after the state was read."""
+        plain = getattr(owner, name)
+
+        def read(*args: Any) -> Any:
+            found = list(plain(*args)) if name == "read_operations" else plain(*args)
+            monkeypatch.setattr(owner, name, plain)
+            do()
+            return found
+
+        monkeypatch.setattr(owner, name, read)
+
+    def test_abort_does_not_take_back_what_has_flipped_since(
+        self, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        operation = self.stopped(shop, StepKind.VERIFY, monkeypatch)
+
+        def flip() -> None:
+            runner = _engine.RUNNERS[StepKind.FLIP]
+
+            def run(work: Any, step: Any) -> Any:
+                runner.run(work, step)
+                raise KeyboardInterrupt
+
+            with monkeypatch.context() as patched, shop.operations() as others:
+                runners = {**_engine.RUNNERS, StepKind.FLIP: _runner.Runner(run)}
+                patched.setattr(_engine, "RUNNERS", runners)
+                with pytest.raises(StoppedError):
+                    others.resume(operation)
+
+        self.meanwhile(_engine, "read_operations", flip, monkeypatch)
+        with shop.operations() as operations, pytest.raises(LeaseLostError):
+            operations.abort(operation)
+        with shop.operations() as operations:
+            operations.resume(operation)
+
+        assert shop.keys("s1", "s2") == list(range(1, 201))
+        with shop.operations() as operations:
+            assert operations.verify().is_clean
+
+    def test_undo_does_not_turn_around_what_prunes_since(
+        self, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        operation = self.stopped(shop, StepKind.HOLD, monkeypatch)
+
+        steps = [step.kind for step in next(read_operations(shop.store, [operation])).plan.steps]
+
+        def begin_to_prune() -> None:
+            first = steps.index(StepKind.PRUNE_PAGES)
+            Journal(shop.store, operation).append(Event.BEGUN, step=first)
+
+        self.meanwhile(undoing, "undo_plan", begin_to_prune, monkeypatch)
+        with shop.operations() as operations, pytest.raises(LeaseLostError):
+            operations.undo(operation)
+        with shop.operations() as operations:
+            operations.resume(operation)
+            assert operations.verify().is_clean
 
 
 def test_what_stops_while_the_store_is_down_says_that_it_stopped(

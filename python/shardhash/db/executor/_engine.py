@@ -55,13 +55,19 @@ class Engine:
     workers: Workers | None = None
 
     def apply(
-        self, plan: Plan, *, preflight: Callable[[Work], None], instead_of: str = ""
+        self,
+        plan: Plan,
+        *,
+        preflight: Callable[[Work], None],
+        instead_of: Journal | None = None,
     ) -> Report:
         """Run a plan from its first step, after ``preflight`` found nothing against it.
 
         An operation that it is run ``instead_of`` ends with it; until then nobody can resume that.
+        Its journal has to be one that was read before the plan was made.
 
         Raises:
+            LeaseLostError: the operation it is run instead of went on since; nothing was done.
             RefusedError: a check said no; nothing was done.
             StoppedError: it stopped half way; ``resume`` goes on, and names the operation.
             DatabaseError: the first batch failed; nothing was done.
@@ -69,12 +75,13 @@ class Engine:
         operation = f"{plan.operation}-{uuid4().hex[:8]}"
         journal = Journal(self.store, operation)
         holder = holder_of_this_process()
-        with self._work(plan, journal, instead_of) as work:
-            self._refuse_unfinished(plan, instead_of)
+        other = instead_of.operation if instead_of is not None else ""
+        with self._work(plan, journal, other) as work:
+            self._refuse_unfinished(plan, other)
             preflight(work)
-            if instead_of:  # so that whoever was at work on it can write no more
-                Journal(self.store, instead_of).append(Event.TAKEN_OVER, holder=holder)
-            journal.append(Event.PLANNED, plan=plan.to_json(), holder=holder, instead_of=instead_of)
+            if instead_of is not None:  # so that whoever was at work on it can write no more
+                instead_of.append(Event.TAKEN_OVER, holder=holder)
+            journal.append(Event.PLANNED, plan=plan.to_json(), holder=holder, instead_of=other)
             with self._ending_refused(work):
                 for shard in _standing_shards(plan, {}):
                     work.enter(shard)
@@ -86,10 +93,11 @@ class Engine:
         Raises:
             UsageError: there is none of that name, or it has ended.
             LeaseHeldError: it runs.
+            LeaseLostError: another process has gone on with it meanwhile; nothing was done.
             StoppedError: it stopped again.
         """
-        state = self._unfinished(operation)
-        with self._taken_over(state) as work:
+        journal, state = self._unfinished(operation)
+        with self._taken_over(journal, state) as work:
             if state.phase is Phase.ABORTING:
                 return self._take_back(work, state)
             return self._go_on(work, state.done)
@@ -100,10 +108,11 @@ class Engine:
         Raises:
             RefusedError: it is past the point of no return; the message says what can be done.
             UsageError: there is none of that name, or it has ended.
+            LeaseLostError: another process has gone on with it meanwhile; nothing was done.
             StoppedError: it stopped half way; abort or resume goes on with taking back.
         """
-        state = self._unfinished(operation)
-        with self._taken_over(state) as work:
+        journal, state = self._unfinished(operation)
+        with self._taken_over(journal, state) as work:
             self._refuse_past_return(work, state)
             if state.phase is not Phase.ABORTING:
                 work.journal.append(Event.ABORTING)
@@ -199,12 +208,18 @@ class Engine:
                 f"shardhash op undo {work.id}",
             )
 
-    def _unfinished(self, operation: str) -> OperationState:
+    def _unfinished(self, operation: str) -> tuple[Journal, OperationState]:
+        """Return the journal of an operation, and its state as it was then or later.
+
+        The journal is read first: if anybody writes to it after that, the takeover is refused, so
+        that nobody acts on what is not so any more.
+        """
         if self.store is None:
             raise UsageError(
                 "operations are kept in the configuration's store, and none was given",
                 next_step="open the cluster from its file or store: Cluster.open(...)",
             )
+        journal = Journal(self.store, operation)
         (state,) = read_operations(self.store, [operation])
         for other in read_operations(self.store):
             if other.instead_of == operation and not other.is_ended:
@@ -217,12 +232,11 @@ class Engine:
                 f"operation {operation} has ended: {state.phase.value}",
                 next_step="shardhash op list shows what has not",
             )
-        return state
+        return journal, state
 
     @contextmanager
-    def _taken_over(self, state: OperationState) -> Iterator[Work]:
+    def _taken_over(self, journal: Journal, state: OperationState) -> Iterator[Work]:
         """Yield the work of an operation of which this process is now the only one."""
-        journal = Journal(self.store, state.id)
         with self._work(state.plan, journal, state.instead_of) as work:
             journal.append(Event.TAKEN_OVER, holder=holder_of_this_process())
             for shard in _standing_shards(state.plan, state.done):

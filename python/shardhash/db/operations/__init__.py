@@ -10,7 +10,7 @@ from concurrent.futures import Executor
 from shardhash.db.config import Config
 from shardhash.db.connections import ConnectionManager
 from shardhash.db.executor import Engine, ProgressListener
-from shardhash.db.journal import OperationState, read_operations, request_pause
+from shardhash.db.journal import Journal, OperationState, read_operations, request_pause
 from shardhash.db.operations._apply import preflight
 from shardhash.db.operations._planning import PlanningFace, exact_connections
 from shardhash.db.operations._undo import undo_plan
@@ -93,9 +93,10 @@ class Operations(PlanningFace):
 
     def undo(self, operation: str, *, progress: ProgressListener | None = None) -> Report:
         """Turn a move around that has flipped and not pruned, or restore a quarantined prune."""
+        journal = Journal(self._needed_store, operation)  # first: what comes later refuses the plan
         plan = undo_plan(self._needed_store, self._present_config, operation)
         return self._engine(progress).apply(
-            plan, preflight=lambda work: preflight(work, self._present_config), instead_of=operation
+            plan, preflight=lambda work: preflight(work, self._present_config), instead_of=journal
         )
 
     def pause(self, operation: str) -> None:
