@@ -36,7 +36,7 @@ __all__ = [
     "number_in_config",
 ]
 
-_HOLD_FACTOR = 2
+_AGES_WAITED = 2  # one for the map, one for a query that was begun by it at the last moment
 
 
 def _owner_texts(mapping: Mapping) -> dict[str, SlotSet | str]:
@@ -67,8 +67,7 @@ def _publish(work: Work, step: Step) -> Result:
             config, mapping, step.shard, _present(config, mapping, step.shard) | slots
         )
     )
-    heard = work.needed_store.now() + timedelta(seconds=config.map_max_age_s)
-    work.wait_until(heard, "until every process has the new map")
+    _wait_for_readers(work, config, "until every process has the new map")
     return {}
 
 
@@ -175,11 +174,14 @@ def _set_bounds(work: Work, step: Step, *, before: RangeRule, after: RangeRule) 
 
 def _hold(work: Work, step: Step) -> Result:
     """Wait until nobody reads by the old map any more, so that the old rows may go."""
-    age = _HOLD_FACTOR * work.config.map_max_age_s
-    work.wait_until(
-        work.needed_store.now() + timedelta(seconds=age), "until nobody reads by the old map"
-    )
+    _wait_for_readers(work, work.config, "until nobody reads by the old map")
     return {}
+
+
+def _wait_for_readers(work: Work, config: Config, why: str) -> None:
+    """Wait until no process has an older map, and what was asked by one has reached all shards."""
+    age_s = _AGES_WAITED * config.map_max_age_s
+    work.wait_until(work.needed_store.now() + timedelta(seconds=age_s), why)
 
 
 def _register(work: Work, step: Step) -> Result:
@@ -206,8 +208,7 @@ def _registered(config: Config, step: Step) -> str:
 def _deregister(work: Work, step: Step) -> Result:
     """Take a shard that owns nothing out of the configuration, and wait until all know."""
     config = work.change_config(lambda config: _without(config, step))
-    heard = work.needed_store.now() + timedelta(seconds=config.map_max_age_s)
-    work.wait_until(heard, "until no process connects to it any more")
+    _wait_for_readers(work, config, "until no process connects to it any more")
     return {}
 
 

@@ -133,8 +133,8 @@ def plan_moves(
 def plan_undo(plan: Plan, operation: str, transfer: Transfer, *, config_version: str) -> Plan:
     """Return the plan that turns a move around after its flip and before its prune.
 
-    The new owner is frozen, the old copy on the source is deleted with the proof recorded by the
-    move, and then the slots move back as ever.
+    Once nobody reads by the map of before the flip, the new owner is frozen, the old copy on the
+    source is deleted with the proof recorded by the move, and then the slots move back as ever.
     """
     back = Transfer(
         mapping=transfer.mapping,
@@ -149,6 +149,7 @@ def plan_undo(plan: Plan, operation: str, transfer: Transfer, *, config_version:
     first = [step for step in forth if step.kind is StepKind.FENCE]
     rest = [step for step in forth if step.kind is not StepKind.FENCE]
     opened = [step for step in transfer_steps(transfer) if step.kind is StepKind.OPEN]
+    held = [step for step in finish_steps(transfer) if step.kind is StepKind.HOLD]
     cleared = [
         prune_pages(transfer, table, recorded_by=operation) for table in reversed(transfer.tables)
     ]
@@ -157,7 +158,7 @@ def plan_undo(plan: Plan, operation: str, transfer: Transfer, *, config_version:
         for step in plan.steps
         if step.kind is StepKind.NUMBER_IDS and step.shard == transfer.target
     ]
-    before = [*opened, *numbered, *first]
+    before = [*opened, *held, *numbered, *first]
     steps = [*before, *cleared, *rest, *finish_steps(back)]
     return Plan(
         operation="undo",
