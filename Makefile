@@ -11,7 +11,7 @@ CORE_BENCHMARKS := $(patsubst %,benchmarks/bench_%.py,scalar bulk_* change threa
 
 export PYTHON
 
-.PHONY: help demo query-diff test test-pythons sanitize fuzz crash lint bench format clean
+.PHONY: help demo query-diff test test-pythons sanitize fuzz crash model lint bench format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ query-diff:  ## ask 10,000 drawn queries of one database and of shards, on SQLit
 crash:  ## kill every operation in every state (an hour; CRASH=--every: at every event, many)
 	@scripts/setup --servers test
 	@nice $(BIN)/python tests/crash_all.py --page docs/reference/crash-tests.md $(CRASH)
+
+model:  ## explore every interleaving of a move, and what finds its broken variants out
+	@scripts/setup test
+	@$(BIN)/python tests/explore_moves.py
 
 lint:  ## check style and types
 	@scripts/setup lint test
