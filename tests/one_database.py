@@ -1,6 +1,7 @@
 """A shop in one database that no shardhash has seen, on either backend, and the command on it."""
 
 import json
+import signal
 import subprocess
 import zlib
 from collections.abc import Mapping
@@ -85,13 +86,13 @@ class OneDatabase:
         mapping = f"--mapping by_store --key store_id:int --tables orders --slots {SLOTS}"
         return [*words.split(), *mapping.split()]
 
-    def start(self, *words: str) -> "Running":
-        """Start a command with --json, whose progress can be waited for."""
+    def start(self, *words: str, as_json: bool = True) -> "Running":
+        """Start a command, whose progress can be waited for if it tells that in JSON."""
         out = self.directory / "started.out"
         talk = self.directory / "started.err"
         with out.open("w") as stdout, talk.open("w") as stderr:
             process = subprocess.Popen(
-                [COMMAND, *words, "--json"],
+                [COMMAND, *words, *(["--json"] if as_json else [])],
                 cwd=self.directory,
                 env=dict(self.environment),
                 stdin=subprocess.DEVNULL,
@@ -144,6 +145,20 @@ class Running:
             )
 
         wait_until(is_there, what=f"step {title}", limit_s=60)
+
+    def wait_for_words(self, words: str) -> None:
+        """Wait until it has said something."""
+
+        def is_said() -> bool:
+            said = self.talk.read_text()
+            assert words in said or self.process.poll() is None, said
+            return words in said
+
+        wait_until(is_said, what=words, limit_s=60)
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C."""
+        self.process.send_signal(signal.SIGINT)
 
     def kill(self) -> None:
         """End it as a crash would."""

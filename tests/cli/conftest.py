@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from command_line import COMMAND, CREATE, SHOP, STORES, Ended, Run, Shop, owner_of
+from in_process import CalledShop, Caller, called_shop
+from servers import Fleet, SQLiteFleet
 
 
 @pytest.fixture
@@ -61,4 +63,39 @@ def shop(directory: Path) -> Shop:
                     )
         connection.close()
     shop.execute("s1", "INSERT INTO orders VALUES (1000, NULL, 1)")
+    return shop
+
+
+@pytest.fixture
+def call(
+    directory: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Caller:
+    """The command in this process, which is quicker than a new one."""
+    for name in [name for name in os.environ if name.startswith("SHARDHASH_")]:
+        monkeypatch.delenv(name)
+    return Caller(capsys, directory)
+
+
+@pytest.fixture
+def new_shop(
+    sqlite_fleet: SQLiteFleet, directory: Path, environment: dict[str, str], call: Caller
+) -> CalledShop:
+    """A shop in one SQLite file of which no shardhash has heard."""
+    return called_shop(sqlite_fleet, directory, environment, call)
+
+
+@pytest.fixture
+def adopted(new_shop: CalledShop) -> CalledShop:
+    """A cluster of one shard in SQLite."""
+    new_shop.adopt()
+    return new_shop
+
+
+@pytest.fixture
+def adopted_anywhere(
+    backend: Fleet, directory: Path, environment: dict[str, str], call: Caller
+) -> CalledShop:
+    """A cluster of one shard, on either backend."""
+    shop = called_shop(backend, directory, environment, call)
+    shop.adopt()
     return shop

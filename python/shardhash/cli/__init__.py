@@ -23,11 +23,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; ``arguments`` defaults to the process's own."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     console = Console(as_json="--json" in words)
+    with console.interrupts:
+        return _run_to_its_end(words, console)
+
+
+def _run_to_its_end(words: Sequence[str], console: Console) -> int:
     try:
         return _run(words, console)
     except ShardhashError as error:
         _show_traceback()
-        return console.fail(error)
+        is_cause = console.interrupts.came and not isinstance(error, StoppedError)
+        return console.fail(_interrupted() if is_cause else error)
     except KeyboardInterrupt:
         return console.fail(_interrupted())
     except BrokenPipeError:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from shardhash.db.operations import Operations, ProgressListener
-    from shardhash.db.plan import Plan, Report
+    from shardhash.db.plan import Plan, Progress, Report
     from shardhash.db.throttle import ThrottleSettings
 
 __all__ = ["add_apply_options", "apply_plan", "plan_or_apply", "read_plan", "run_operation"]
@@ -120,8 +120,16 @@ def run_operation(
     """Run an operation under a progress display and return its outcome."""
     from shardhash.cli._report import report_lines
 
-    with console.progress(has_steps=True) as progress:
-        report = run(progress)
+    with (
+        console.progress(has_steps=True) as show,
+        console.interrupts.at_checkpoints() as stop_if_asked,
+    ):
+
+        def listen(progress: "Progress") -> None:
+            show(progress)
+            stop_if_asked()
+
+        report = run(listen)
     return Outcome(
         status=Status.MISMATCH if report.kept else Status.OK,
         data={"report": report.to_json()},

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from shardhash.errors import RefusedError, ShardhashError
+from shardhash.cli._interrupts import Interrupts
+from shardhash.errors import RefusedError, ShardhashError, StoppedError
 
 if TYPE_CHECKING:
     from shardhash.db.plan import Progress
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["Console", "Outcome", "Status", "printable"]
 
 _FORMAT = 1
+_STOPPING = "\nStopping at the next checkpoint; Ctrl-C again ends it at once."
+_SHOW_CURSOR = "\x1b[?25h"  # a display that is cut off has hidden it
 
 
 class Status(StrEnum):
@@ -64,7 +67,12 @@ class Console:
     assume_yes: bool = False
     stdout: TextIO = field(default_factory=lambda: sys.stdout)
     stderr: TextIO = field(default_factory=lambda: sys.stderr)
+    interrupts: Interrupts = field(init=False)
     _warnings: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Let Ctrl-C be answered on these streams."""
+        self.interrupts = Interrupts(on_first=self._say_that_it_stops, on_second=self._end_at_once)
 
     def warn(self, text: str) -> None:
         """Keep a warning, which is printed with the outcome, whatever that is."""
@@ -113,7 +121,7 @@ class Console:
         exit_code = outcome.error.exit_code if outcome.error else 0
         try:
             if self.as_json:
-                self._print_envelope(outcome, exit_code)
+                print(self._envelope(outcome, exit_code), file=self.stdout)
             else:
                 self._print_outcome(outcome)
             self.stdout.flush()
@@ -141,7 +149,27 @@ class Console:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
-    def _print_envelope(self, outcome: Outcome, exit_code: int) -> None:
+    def _say_that_it_stops(self) -> None:
+        text = json.dumps({"event": "stopping"}) if self.as_json else _STOPPING
+        # Past the stream's buffer, which a signal may meet in the middle of a write.
+        os.write(self.stderr.fileno(), f"{text}\n".encode())
+
+    def _end_at_once(self) -> NoReturn:
+        """End the process as a kill would, in the middle of whatever it does."""
+        error = StoppedError(
+            "ended at once: the operation is where its last checkpoint was",
+            next_step="shardhash op list says where that is, and what to type",
+        )
+        if self.as_json:
+            outcome = Outcome(data={}, lines=(), status=Status.STOPPED, error=error)
+            os.write(self.stdout.fileno(), f"{self._envelope(outcome, error.exit_code)}\n".encode())
+        else:
+            cursor = _SHOW_CURSOR if self.stderr.isatty() else ""
+            text = "\n".join(self._error_lines(error))
+            os.write(self.stderr.fileno(), f"{cursor}\n{text}\n".encode())
+        os._exit(error.exit_code)
+
+    def _envelope(self, outcome: Outcome, exit_code: int) -> str:
         envelope = {
             "format": _FORMAT,
             "command": self.command,
@@ -151,7 +179,7 @@ class Console:
             "warnings": [*self._warnings, *outcome.warnings],
             "error": self._error_object(outcome.error),
         }
-        print(json.dumps(envelope, ensure_ascii=False, default=str), file=self.stdout)
+        return json.dumps(envelope, ensure_ascii=False, default=str)
 
     def _print_outcome(self, outcome: Outcome) -> None:
         for line in outcome.lines:
@@ -160,7 +188,10 @@ class Console:
         for warning in (*self._warnings, *outcome.warnings):
             self.say(f"warning: {warning}")
         if outcome.error:
-            self.say(f"shardhash: {outcome.error}", f"  next: {self._next_step(outcome.error)}")
+            self.say(*self._error_lines(outcome.error))
+
+    def _error_lines(self, error: ShardhashError) -> tuple[str, str]:
+        return f"shardhash: {error}", f"  next: {self._next_step(error)}"
 
     def _error_object(self, error: ShardhashError | None) -> dict[str, str] | None:
         if error is None:

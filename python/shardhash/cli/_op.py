@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 from shardhash.cli._applying import add_throttle_options, run_operation, throttle_of
 from shardhash.cli._commands import Commands
 from shardhash.cli._configuration import open_operations
-from shardhash.cli._console import Console, Outcome
+from shardhash.cli._console import Console, Outcome, Status
 from shardhash.cli._table import table
+from shardhash.errors import StoppedError
 
 if TYPE_CHECKING:
     from shardhash.db.journal import OperationState
 
 __all__ = ["register"]
 
+_WATCH_EVERY_S = 1.0
 _HEADINGS = ("operation", "shard", "state", "step", "since", "what to type")
 
 
@@ -81,15 +83,33 @@ def _watch(options: argparse.Namespace, console: Console) -> Outcome:
     with open_operations(options, console) as operations:
         state = operations.get(options.operation)
         seen = None
-        while not (state.is_ended or state.message or is_killed(state)):
+        while state.is_at_work and not is_killed(state):
             if state.position != seen:
                 seen = state.position
-                step = state.plan.steps[seen] if seen < len(state.plan.steps) else None
-                where = step.title if step else "ending"
-                console.say(f"[{seen + 1}/{len(state.plan.steps)}] {where}")
-            sleep(1.0)
+                console.say(_watched_line(state))
+            sleep(_WATCH_EVERY_S)
             state = operations.get(options.operation)
-    return Outcome(data={"operation": operation_data(state)}, lines=operation_lines(state))
+    return Outcome(
+        status=Status.OK if state.is_ended else Status.STOPPED,
+        data={"operation": operation_data(state)},
+        lines=operation_lines(state),
+        error=None if state.is_ended else _not_ended(state),
+    )
+
+
+def _watched_line(state: "OperationState") -> str:
+    steps, position = state.plan.steps, state.position
+    if position == len(steps):
+        return "all steps are done, and it cleans up"
+    return f"[{position + 1}/{len(steps)}] {steps[position].title}"
+
+
+def _not_ended(state: "OperationState") -> StoppedError:
+    what = "has stopped" if state.message else "was killed"
+    return StoppedError(
+        f"operation {state.id} {what}, and is not at its end",
+        next_step=f"shardhash op resume {state.id}, or what else the last lines say",
+    )
 
 
 def _pause(options: argparse.Namespace, console: Console) -> Outcome:

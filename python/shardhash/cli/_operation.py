@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
 __all__ = ["is_killed", "operation_data", "operation_lines", "operation_row"]
 
+_WHAT_IT_DOES = {
+    "abort": ", which takes everything back",
+    "undo": ", which moves the rows back",
+    "pause": ", which stops it at its next batch",
+}
 _MARKS = {"done": "x", "begun": ">", "undone": "-", "": " "}
 
 
@@ -35,9 +40,9 @@ def operation_lines(state: OperationState) -> Iterator[str]:
         yield f"  [{_MARKS[_what_became(state, position)]}] {position + 1:2}. {_step_words(step)}"
     yield ""
     yield from _consequences(state)
-    if state.message:
+    if state.message and not state.is_ended:
         yield f"It stopped: {printable(state.message)}"
-    yield f"Next: {_next_words(state)}"
+    yield from _next_lines(state)
 
 
 def operation_data(state: OperationState) -> Mapping[str, Any]:
@@ -98,20 +103,32 @@ def _state_words(state: OperationState) -> str:
 
 
 def _next_words(state: OperationState) -> str:
+    first, other = _next(state)
+    return f"{_command(first, state)} (or {other})" if other else _command(first, state)
+
+
+def _next_lines(state: OperationState) -> Iterator[str]:
+    first, other = _next(state)
+    yield f"Next: {_command(first, state)}"
+    if other:
+        yield f"  or: {_command(other, state)}{_WHAT_IT_DOES.get(other, '')}"
+
+
+def _command(word: str, state: OperationState) -> str:
+    return f"shardhash op {word} {state.id}" if word else "nothing"
+
+
+def _next(state: OperationState) -> tuple[str, str]:
+    """Return the command of ``op`` to type now, and another that is possible; empty: none."""
     if state.is_ended:
-        return "nothing"
+        return "", "undo" if _is_quarantined(state) else ""
     if _is_running(state):
-        return f"shardhash op watch {state.id}"
-    return f"shardhash op resume {state.id}{_alternative(state)}"
-
-
-def _alternative(state: OperationState) -> str:
-    """Return what else than going on can be done."""
+        return "watch", "pause"
     if state.phase is Phase.ABORTING:
-        return ""
+        return "resume", ""
     if not state.is_past_return:
-        return " (or abort)"
-    return " (or undo)" if _can_be_turned_around(state) else ""
+        return "resume", "abort"
+    return "resume", "undo" if _can_be_turned_around(state) else ""
 
 
 def is_killed(state: OperationState) -> bool:
@@ -126,6 +143,12 @@ def _is_running(state: OperationState) -> bool:
     from shardhash.db.executor import is_alive
 
     return not (state.is_ended or state.message) and is_alive(state.holder) is True
+
+
+def _is_quarantined(state: OperationState) -> bool:
+    """Tell whether it has put rows into quarantine, from where they can come back."""
+    is_prune = any(step.kind is StepKind.PRUNE for step in state.plan.steps)
+    return state.phase is Phase.DONE and state.plan.quarantine and is_prune
 
 
 def _can_be_turned_around(state: OperationState) -> bool:
@@ -145,5 +168,9 @@ def _consequences(state: OperationState) -> Iterator[str]:
         yield "All slots take writes; the old rows wait to be pruned."
     elif StepKind.FLIP in kinds:
         yield "The moving slots can be read and not written until this operation goes on."
-    elif kinds[StepKind.FENCE] not in state.undone:
+    elif kinds[StepKind.FENCE] in state.undone:
+        yield "All slots take writes."
+    elif kinds[StepKind.FENCE] in state.done:
         yield "The moving slots can be read and not written."
+    else:
+        yield "The moving slots take writes, unless the fence fell just before it stopped."

@@ -1,21 +1,33 @@
-"""How far an operation is: bars on a terminal, JSON lines with ``--json``, else a line a step."""
+"""How far an operation is: one line on a terminal, JSON lines with ``--json``, else lines of a log.
+
+A terminal keeps a line for each step that is done, and redraws the one of the present step. A log
+gets a line as each step begins, one when something holds it up, and one every half minute.
+"""
 
 import json
+import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, TextIO
+
+from shardhash.cli._table import count
 
 if TYPE_CHECKING:
     from shardhash.db.plan import Progress
 
-__all__ = ["progress_display"]
+__all__ = ["progress_display", "progress_words"]
 
 Show = Callable[["Progress"], None]
+Ticks = Callable[[], float]
+
+_LOG_EVERY_S = 30.0
+_BAR_WIDTH = 20
 
 
 def progress_display(
-    stream: TextIO, *, as_json: bool, has_steps: bool = False
+    stream: TextIO, *, as_json: bool, has_steps: bool = False, ticks: Ticks = time.monotonic
 ) -> AbstractContextManager[Show]:
     """Return the display that suits the stream; rich draws it where it is installed.
 
@@ -24,82 +36,179 @@ def progress_display(
     if as_json:
         return nullcontext(lambda progress: _print_json(progress, stream))
     if not stream.isatty():
-        return nullcontext(_step_lines(stream) if has_steps else lambda progress: None)
+        return nullcontext(_Log(stream, has_steps, ticks).show)
     try:
-        return _rich_bars()
+        return _rich_line(stream, ticks)
     except ImportError:
-        return _plain_line(stream)
+        return _plain_line(stream, ticks)
+
+
+def progress_words(progress: "Progress") -> str:
+    """Return how far a step is: rows, rows a second and time left, or why it waits."""
+    if progress.throttled:
+        return f"waits {progress.throttled}"
+    done, about = progress.rows_done, progress.rows_about
+    if not (done or about):
+        return ""
+    words = [f"{done:,} of about {count(about, 'row')}" if about else count(done, "row")]
+    if done and progress.rows_per_s:
+        words.append(f"{progress.rows_per_s:,.0f} rows/s")
+    if progress.eta_s is not None and done < about:
+        words.append(f"{duration(progress.eta_s)} left")
+    return ", ".join(words)
+
+
+def duration(seconds: float) -> str:
+    """Return a time to the precision that one waits with: ``12 s``, ``3 min``, ``2 h 5 min``."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _print_json(progress: "Progress", stream: TextIO) -> None:
     print(json.dumps({"event": "progress", **asdict(progress)}), file=stream, flush=True)
 
 
-def _step_lines(stream: TextIO) -> Show:
-    """Return what writes a line as each step begins."""
-    shown = 0
+@dataclass(slots=True)
+class _Log:
+    """Writes the lines of a log: few enough to keep, often enough to see that it is alive."""
 
-    def show(progress: "Progress") -> None:
-        nonlocal shown
-        if progress.phase != shown:
-            shown = progress.phase
-            print(_title(progress), file=stream, flush=True)
+    stream: TextIO
+    has_steps: bool
+    ticks: Ticks
+    _phase: int = field(default=0, init=False)
+    _is_waiting: bool = field(default=False, init=False)
+    _told_at: float = field(default=0.0, init=False)
 
-    return show
+    def __post_init__(self) -> None:
+        """Begin the first half minute."""
+        self._told_at = self.ticks()
+
+    def show(self, progress: "Progress") -> None:
+        """Write a line where this is news, or it is time for one."""
+        # A wait "until" something is part of the step; one "because" of something is news.
+        is_waiting = (progress.throttled or "").startswith("because")
+        if self.has_steps and progress.phase != self._phase:
+            self._tell(_title(progress))
+        elif (is_waiting and not self._is_waiting) or self.ticks() - self._told_at >= _LOG_EVERY_S:
+            self._tell(_line(progress))
+        self._phase, self._is_waiting = progress.phase, is_waiting
+
+    def _tell(self, line: str) -> None:
+        print(line, file=self.stream, flush=True)
+        self._told_at = self.ticks()
 
 
-def _rich_bars() -> AbstractContextManager[Show]:
-    """Return a display with a bar for each phase; ImportError where rich is not installed."""
+@dataclass(slots=True)
+class _Steps:
+    """Tells which line a step leaves behind when the next one begins."""
+
+    ticks: Ticks
+    _last: "Progress | None" = field(default=None, init=False)
+    _began: float = field(default=0.0, init=False)
+
+    def ended_by(self, progress: "Progress") -> str | None:
+        """Return the line of the step before this one; None while it is still the same."""
+        last, self._last = self._last, progress
+        if last is not None and last.phase == progress.phase:
+            return None
+        seconds, self._began = self.ticks() - self._began, self.ticks()
+        return None if last is None else _ended_line(last, seconds)
+
+    def last_line(self, *, is_ended: bool) -> str | None:
+        """Return the line of the last step; None if there was none."""
+        if self._last is None:
+            return None
+        return (
+            _ended_line(self._last, self.ticks() - self._began) if is_ended else _line(self._last)
+        )
+
+
+def _ended_line(progress: "Progress", seconds: float) -> str:
+    rows = f"{count(progress.rows_done, 'row')}, " if progress.rows_done else ""
+    return f"{_title(progress)}: {rows}{seconds:.1f} s"
+
+
+def _rich_line(stream: TextIO, ticks: Ticks) -> AbstractContextManager[Show]:
+    """Return a display with a bar for the present step; ImportError where rich is not installed."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Bars
+    from rich.table import Column
 
+    console = Console(file=stream)
+    text = Column(no_wrap=True, overflow="ellipsis")
     bars = Bars(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
+        TextColumn("{task.description}", markup=False, table_column=text),
+        BarColumn(bar_width=_BAR_WIDTH),
+        TextColumn("{task.fields[words]}", markup=False, table_column=text),
+        console=console,
+        transient=True,
     )
+    steps = _Steps(ticks)
+
+    def leave(line: str | None) -> None:
+        if line is not None:
+            console.print(line, markup=False, highlight=False)
 
     @contextmanager
     def display() -> Iterator[Show]:
-        tasks: dict[int, TaskID] = {}
+        task = bars.add_task("", words="", visible=False)
 
         def show(progress: "Progress") -> None:
             bars.start()
-            if progress.phase not in tasks:
-                tasks[progress.phase] = bars.add_task(_title(progress))
+            if (line := steps.ended_by(progress)) is not None:
+                leave(line)
+                bars.reset(task)
             bars.update(
-                tasks[progress.phase], completed=progress.rows_done, total=progress.rows_about
+                task,
+                description=_title(progress),
+                words=progress_words(progress),
+                completed=progress.rows_done,
+                total=progress.rows_about or None,
+                visible=True,
             )
 
+        is_ended = False
         try:
             yield show
+            is_ended = True
         finally:
             bars.stop()
+            leave(steps.last_line(is_ended=is_ended))
 
     return display()
 
 
 @contextmanager
-def _plain_line(stream: TextIO) -> Iterator[Show]:
+def _plain_line(stream: TextIO, ticks: Ticks) -> Iterator[Show]:
     """Rewrite one line in place, and leave it standing."""
-    has_shown = False
+    steps = _Steps(ticks)
 
-    def show(progress: "Progress") -> None:
-        nonlocal has_shown
-        has_shown = True
-        line = f"{_title(progress)}: {progress.rows_done:,} of about {progress.rows_about:,} rows"
-        stream.write(f"\r{line}\x1b[K")
+    def write(line: str, end: str = "") -> None:
+        width = shutil.get_terminal_size().columns - 1
+        stream.write(f"\r{line[:width]}\x1b[K{end}")
         stream.flush()
 
+    def show(progress: "Progress") -> None:
+        if (line := steps.ended_by(progress)) is not None:
+            write(line, end="\n")
+        write(_line(progress))
+
+    is_ended = False
     try:
         yield show
+        is_ended = True
     finally:
-        if has_shown:
-            stream.write("\n")
+        if (line := steps.last_line(is_ended=is_ended)) is not None:
+            write(line, end="\n")
 
 
 def _title(progress: "Progress") -> str:
     return f"[{progress.phase}/{progress.phases}] {progress.title}"
+
+
+def _line(progress: "Progress") -> str:
+    words = progress_words(progress)
+    return f"{_title(progress)}: {words}" if words else _title(progress)

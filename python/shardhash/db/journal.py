@@ -78,6 +78,11 @@ class OperationState:
         return self.phase not in (Phase.UNFINISHED, Phase.ABORTING)
 
     @property
+    def is_at_work(self) -> bool:
+        """Tell whether a process works on it, or was killed: it has not said why it stopped."""
+        return not (self.is_ended or self.message)
+
+    @property
     def position(self) -> int:
         """Return the position of the first step that is not done."""
         return next((i for i in range(len(self.plan.steps)) if i not in self.done), len(self.done))
@@ -114,11 +119,12 @@ class Journal:
             self._store.append_journal(self.operation, len(self._records), record)
         self._records.append(record)
 
-    def is_pause_requested(self) -> bool:
-        """Ask the store whether somebody wants the operation to pause since it was taken."""
+    def pause_requested_by(self) -> str | None:
+        """Ask the store who wants the operation to pause since it was taken; None: nobody does."""
         if self._store is None:
-            return False
-        return len(self._store.read_journal(self.operation + _REQUESTS)) > self._requests
+            return None
+        requests = self._store.read_journal(self.operation + _REQUESTS)[self._requests :]
+        return str(requests[-1].record["author"]) if requests else None
 
 
 def request_pause(store: ConfigStore, operation: str, *, author: str) -> None:
@@ -140,7 +146,7 @@ def read_operations(
         if name not in known:
             raise UsageError(
                 f"there is no operation {name!r}",
-                next_step="shardhash op list shows those there are",
+                next_step="shardhash op list --all shows those there are",
             )
         yield _state(store, name)
 

@@ -316,7 +316,12 @@ class Report:
 class Progress:
     """How far an operation is: phase ``phase`` of ``phases``, about ``rows_about`` rows in it.
 
-    ``throttled`` says why it waits, None while it works.
+    Attributes:
+        rows_about: of the phase; 0 where it is about no rows, or nobody has counted them.
+        eta_s: seconds until the phase is done, None where nobody knows.
+        throttled: why it waits, as "because ..." or "until ..."; None while it works.
+        checkpoint_at: when this run last committed something, in ISO 8601 and UTC: a kill now loses
+            what came after it, and no more. None before the first time.
     """
 
     operation: str
@@ -328,6 +333,7 @@ class Progress:
     rows_per_s: float
     eta_s: float | None
     throttled: str | None = None
+    checkpoint_at: str | None = None
 
 
 def _as_json(value: object) -> object:

@@ -74,7 +74,7 @@ class Throttle:
     def _reason(self) -> str | None:
         settings = self.settings
         if settings.pause_file is not None and Path(settings.pause_file).exists():
-            return f"{settings.pause_file} is there"
+            return f"the pause file {settings.pause_file} is there"
         for shard in self.shards:
             if self.connections.backend(shard.name) is Backend.SQLITE:
                 continue
@@ -91,7 +91,9 @@ class Throttle:
         with self.connections.write(shard.name) as connection:
             row = connection.exec_driver_sql("SHOW GLOBAL STATUS LIKE 'Threads_running'").one()
         running = int(row[1])
-        return f"{running} threads run on {shard.instance}" if running > limit else None
+        if running <= limit:
+            return None
+        return f"{running} threads run on {shard.instance}, and {limit} may"
 
     def _lagging(self, shard: Shard, limit: float | None) -> str | None:
         if limit is None:
@@ -105,7 +107,7 @@ class Throttle:
             if lag_s is None:
                 return f"{endpoint.address} does not replicate"
             if lag_s > limit:
-                return f"{endpoint.address} lags {lag_s:g} s"
+                return f"{endpoint.address} lags {lag_s:g} s behind, and {limit:g} s it may"
         return None
 
 

@@ -28,6 +28,7 @@ from shardhash.db.processes import Workers
 from shardhash.db.stores import ConfigStore
 from shardhash.db.throttle import Throttle, ThrottleSettings, Unthrottled, Waiting
 from shardhash.errors import (
+    LeaseHeldError,
     LeaseLostError,
     RefusedError,
     ShardhashError,
@@ -150,7 +151,7 @@ class Engine:
             if position in results:
                 continue
             with self._stopping(work, position, is_first=not results):
-                work.meter.begin(position + 1, step)
+                work.meter.begin(position + 1, step.title, step.rows)
                 work.check()
                 work.journal.append(Event.BEGUN, step=position)
                 result = RUNNERS[step.kind].run(work, step)
@@ -175,10 +176,13 @@ class Engine:
     def _take_back(self, work: Work, state: OperationState) -> Report:
         started = self.clock.monotonic()
         positions = sorted(state.begun - state.undone, key=lambda p: _abort_order(work.plan, p))
-        for position in positions:
+        work.meter.phases = len(positions)
+        for number, position in enumerate(positions, start=1):
+            step = work.plan.steps[position]
             with self._stopping(work, position, is_first=False):
+                work.meter.begin(number, f"take back: {step.title}")
                 work.check()
-                RUNNERS[work.plan.steps[position].kind].undo(work, work.plan.steps[position])
+                RUNNERS[step.kind].undo(work, step)
                 work.journal.append(Event.UNDONE, step=position)
         report = Report(
             operation=f"abort of {work.plan.operation}",
@@ -253,7 +257,10 @@ class Engine:
             self.connect(topology) as connections,
             Leases(self.store, plan.shards) as leases,
         ):
-            leases.acquire(tokens_of(connections, topology, plan.shards))
+            try:
+                leases.acquire(tokens_of(connections, topology, plan.shards))
+            except LeaseHeldError as error:
+                raise self._at_work(plan, error) from error
             yield Work(
                 id=journal.operation,
                 plan=plan,
@@ -269,6 +276,20 @@ class Engine:
                 instead_of=instead_of,
                 workers=self.workers,
             )
+
+    def _at_work(self, plan: Plan, error: LeaseHeldError) -> LeaseHeldError:
+        """Return the error that names the operation at work; the one given, if there is none."""
+        for state in read_operations(self.store) if self.store is not None else ():
+            shards = {*state.plan.shards} & {*plan.shards}
+            if not (shards and state.is_at_work):
+                continue
+            follow = f"shardhash op watch {state.id} follows it, shardhash op pause {state.id} "
+            return LeaseHeldError(
+                f"operation {state.id} is at work on {', '.join(sorted(shards))}: {error}",
+                next_step=f"{follow}stops it; if its machine is down, wait for the end of its "
+                f"lease, then shardhash op resume {state.id}",
+            )
+        return error
 
     def _throttle(self, connections: ConnectionManager, plan: Plan) -> Waiting:
         if self.throttle is None:
@@ -345,7 +366,7 @@ def _stopped(work: Work, position: int, message: str, next_step: str) -> Stopped
     if position < count:
         where = f"at step {position + 1} of {count}, {work.plan.steps[position].title}"
         if work.meter.rows_in_step:
-            where += f", after {work.meter.rows_in_step} rows"
+            where += f", after {work.meter.rows_in_step:,} rows"
     commands = f"shardhash op resume {work.id}"
     point = work.plan.point_of_no_return
     if point is not None and position < point:

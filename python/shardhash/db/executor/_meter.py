@@ -3,8 +3,9 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
-from shardhash.db.plan import Progress, Step
+from shardhash.db.plan import Progress
 
 __all__ = ["Meter", "ProgressListener"]
 
@@ -24,11 +25,12 @@ class Meter:
     _rows_about: int = field(default=0, init=False)
     _rows_in_step: int = field(default=0, init=False)
     _started: float = field(default=0.0, init=False)
+    _checkpoint_at: str | None = field(default=None, init=False)
 
-    def begin(self, phase: int, step: Step) -> None:
-        """Begin phase `phase`, counted from 1."""
-        self._phase, self._title = phase, step.title
-        self._rows_about = step.rows or 0
+    def begin(self, phase: int, title: str, rows_about: int | None = None) -> None:
+        """Begin phase `phase`, counted from 1, which is about some rows, if that is known."""
+        self._phase, self._title = phase, title
+        self._rows_about = rows_about or 0
         self._rows_in_step = 0
         self._started = time.monotonic()
         self.tell()
@@ -43,6 +45,10 @@ class Meter:
         self._rows_in_step += count
         self.rows_done += count
         self.tell()
+
+    def checkpoint(self) -> None:
+        """Note that what was done so far is safe, whatever happens to this process."""
+        self._checkpoint_at = datetime.now(UTC).isoformat(timespec="milliseconds")
 
     def tell(self, throttled: str | None = None) -> None:
         """Tell the listener how far it is, and why it waits where it does."""
@@ -61,5 +67,6 @@ class Meter:
                 rows_per_s=rate,
                 eta_s=left / rate if rate else None,
                 throttled=throttled,
+                checkpoint_at=self._checkpoint_at,
             )
         )

@@ -29,6 +29,7 @@ def _fence(work: Work, step: Step) -> Result:
         token=work.leases.token(step.shard),
         wait_s=step.arguments["wait_s"],
         clock=work.clock,
+        on_wait=work.on_wait,
     )
     return {}
 

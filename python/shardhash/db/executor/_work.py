@@ -192,7 +192,7 @@ class Work:
             DatabaseError: as ``ConnectionManager.run_batch``.
         """
         if shard in self._unfenced:
-            return self.connections.run_batch(shard, do, idempotent=idempotent)
+            return self._committed(self.connections.run_batch(shard, do, idempotent=idempotent))
         place, token = self.place(shard), self.leases.token(shard)
 
         def work(connection: "Connection") -> T:
@@ -200,7 +200,11 @@ class Work:
             guard.use_pass(connection, place.backend, self._pass)
             return do(connection)
 
-        return self.connections.run_batch(shard, work, idempotent=idempotent)
+        return self._committed(self.connections.run_batch(shard, work, idempotent=idempotent))
+
+    def _committed(self, result: T) -> T:
+        self.meter.checkpoint()
+        return result
 
     @contextmanager
     def define(self, shard: str) -> "Iterator[Connection]":
@@ -215,6 +219,7 @@ class Work:
             guard.check_token(connection, self.place(shard), self.leases.token(shard))
             yield connection
             connection.commit()
+        self.meter.checkpoint()
 
     def change_config(self, edit: Edit) -> Config:
         """Save what `edit` makes of the present configuration, and return the one saved.
@@ -251,14 +256,16 @@ class Work:
             StoppedError: somebody asked for a pause.
             LeaseLostError: the lease is gone.
         """
+        if self.workers is not None and not self.workers.is_here:
+            self.meter.checkpoint()  # another process has committed them
         self.meter.add(count)
         self.check()
-        self.throttle.wait(self._on_wait)
+        self.throttle.wait(self.on_wait)
 
     def wait_until(self, moment: datetime, why: str) -> None:
         """Wait until the store's clock shows `moment`, minding pause and lease."""
         while (left := moment - self.needed_store.now()) > timedelta():
-            self.meter.tell(f"{why}: {left.total_seconds():.0f} s left")
+            self.meter.tell(f"{why}, {left.total_seconds():.0f} s left")
             self.check()
             self.clock.sleep(min(left.total_seconds(), _LONGEST_NAP_S))
 
@@ -269,14 +276,17 @@ class Work:
         if now - self._asked_at < _LOOK_FOR_REQUESTS_S:
             return
         self._asked_at = now
-        if self.journal.is_pause_requested():
-            raise StoppedError(
-                f"operation {self.id} pauses, as was asked for",
-                next_step=f"shardhash op resume {self.id}",
-            )
+        if (author := self.journal.pause_requested_by()) is not None:
+            raise StoppedError(f"{author} asked for a pause")
 
-    def _on_wait(self, reason: str) -> None:
-        self.meter.tell(reason)
+    def on_wait(self, reason: str) -> None:
+        """Tell why the operation waits, minding pause and lease.
+
+        Raises:
+            StoppedError: somebody asked for a pause.
+            LeaseLostError: the lease is gone.
+        """
+        self.meter.tell(f"because {reason}")
         self.check()
 
     def _check_identity(self, connection: "Connection", shard: str, made_by: str) -> None:

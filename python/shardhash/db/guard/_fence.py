@@ -5,7 +5,7 @@ slots, and while it waits, later writers to those slots wait behind it; so it gi
 second, lets them pass, and tries again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -46,6 +46,7 @@ def fence_slots(
     token: int,
     wait_s: float,
     clock: Clock,
+    on_wait: Callable[[str], None] = lambda reason: None,
 ) -> None:
     """Set owned slots to ``fenced`` and commit; slots that are fenced already stay so.
 
@@ -61,6 +62,7 @@ def fence_slots(
         token: the operation's fencing token.
         wait_s: how long to try, in seconds.
         clock: measures it, and sleeps between tries.
+        on_wait: told before each pause why there is one; what it raises ends the tries.
 
     Raises:
         PreflightError: the server could forget the fence in a crash, or a slot is not here to be
@@ -77,6 +79,7 @@ def fence_slots(
         left_s = deadline - clock.monotonic()
         if left_s <= 0:
             raise fence.stopped(wait_s)
+        on_wait(f"open transactions on {shard} are in the way of the fence, {left_s:.0f} s left")
         clock.sleep(min(pause_s, left_s))
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
@@ -95,7 +98,7 @@ def check_fence(
     prepared = fence.count_prepared()
     if prepared:
         raise fence.refused(
-            f"{prepared} XA transactions are prepared there, whose writes would land after it",
+            f"prepared XA transactions there would land after it: {prepared}",
             "XA RECOVER lists them: XA COMMIT or XA ROLLBACK each",
         )
 
@@ -162,7 +165,7 @@ class _Fence:
         return StoppedError(
             f"{len(self.slots)} slots of {self.mapping} on shard {self.shard} could not be fenced "
             f"in {wait_s:g} s: in the way are {'; '.join(found)}",
-            next_step="let them end, or KILL them, then resume; or wait longer: --fence-wait",
+            next_step=f"let them end, or KILL each on the server of {self.shard}",
         )
 
     def _set_states(self) -> SlotSet:
@@ -203,7 +206,7 @@ class _Fence:
                 rows = fetch(connection, sql.open_transactions())
         except DatabaseError:
             return ["open transactions (an account with PROCESS is shown which)"]
-        named = [f"connection {number} of {user} ({age} s)" for number, user, age in rows]
+        named = [f"connection {number} of {user}, open for {age} s" for number, user, age in rows]
         return named or ["transactions that have ended by now"]
 
 

@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 
 from shardhash.db.config import Config
 from shardhash.db.connections import ConnectionManager
-from shardhash.db.executor import Engine, ProgressListener
+from shardhash.db.executor import Engine, ProgressListener, is_alive
 from shardhash.db.journal import Journal, OperationState, read_operations, request_pause
 from shardhash.db.operations._apply import preflight
 from shardhash.db.operations._planning import PlanningFace, exact_connections
@@ -19,7 +19,7 @@ from shardhash.db.plan import Plan, Report
 from shardhash.db.ports import Clock, Topology
 from shardhash.db.stores import ConfigStore, default_author
 from shardhash.db.throttle import ThrottleSettings
-from shardhash.errors import UsageError
+from shardhash.errors import RefusedError, UsageError
 
 __all__ = ["Operations", "ProgressListener", "VerifyReport"]
 
@@ -100,12 +100,22 @@ class Operations(PlanningFace):
         )
 
     def pause(self, operation: str) -> None:
-        """Ask the process that works on an operation to stop at its next batch."""
+        """Ask the process that works on an operation to stop at its next batch.
+
+        Raises:
+            UsageError: there is none of that name, or it has ended.
+            RefusedError: nobody works on it: it has stopped, or was killed.
+        """
         state = self.get(operation)
         if state.is_ended:
             raise UsageError(
                 f"operation {operation} has ended: {state.phase.value}",
                 next_step="shardhash op list shows what has not",
+            )
+        if not state.is_at_work or is_alive(state.holder) is False:
+            raise RefusedError(
+                f"nobody works on operation {operation}: there is nothing to pause",
+                next_step=f"shardhash op show {operation} says where it stands",
             )
         request_pause(self._needed_store, operation, author=default_author())
 

@@ -39,26 +39,38 @@ def undo_plan(store: ConfigStore, config: Config, operation: str) -> Plan:
             identities={},
             point_of_no_return=0,
         )
+    if state.is_ended:
+        raise _ended(state, "shardhash op list shows what has not")
     raise RefusedError(
         f"operation {operation} has nothing that undo could turn around",
-        next_step=f"shardhash op show {operation}; what has not flipped yet: shardhash op abort "
-        f"{operation}",
+        next_step=f"shardhash op show {operation} says what can be done",
+    )
+
+
+def _ended(state: OperationState, next_step: str) -> RefusedError:
+    return RefusedError(
+        f"operation {state.id} has ended: {state.phase.value}: it cannot be turned around",
+        next_step=next_step,
     )
 
 
 def _turned_around(state: OperationState, config: Config, flips: list[int]) -> Plan:
     steps = state.plan.steps
     pruned = [i for i in state.begun if steps[i].kind is StepKind.PRUNE_PAGES]
-    if state.is_ended or pruned:
+    back = _way_back(state.plan, [steps[i] for i in flips])
+    if state.phase is Phase.DONE:
+        raise _ended(state, f"move the slots back: {back}")
+    if state.is_ended:
+        raise _ended(state, "shardhash op list shows what has not")
+    if pruned:
         raise RefusedError(
-            f"the old rows of operation {state.id} are gone, or going: it cannot be turned around",
-            next_step="finish it with shardhash op resume, then move the slots back: "
-            "shardhash shard move",
+            f"the old rows of operation {state.id} are going: it cannot be turned around",
+            next_step=f"shardhash op resume {state.id}; then move the slots back: {back}",
         )
     if len(flips) > 1:
         raise RefusedError(
             f"operation {state.id} moves slots to several shards: it cannot be turned around",
-            next_step=f"shardhash op resume {state.id}, then move the slots back",
+            next_step=f"shardhash op resume {state.id}; then move the slots back: {back}",
         )
     flip = steps[flips[0]]
     if flips[0] not in state.done and not _has_flipped(config, flip):
@@ -67,6 +79,17 @@ def _turned_around(state: OperationState, config: Config, flips: list[int]) -> P
             next_step=f"shardhash op abort {state.id}",
         )
     return plan_undo(state.plan, state.id, _transfer(state.plan), config_version=config.version)
+
+
+def _way_back(plan: Plan, flips: list[Step]) -> str:
+    """Return the commands that move back what has flipped."""
+    if plan.operation == "remove":
+        return f"shardhash shard allocate {plan.shard}, then shardhash shard move"
+    return "; ".join(
+        f"shardhash shard move {flip.arguments['target']} {flip.arguments['source']} "
+        f"--mapping {flip.arguments['mapping']} --slots {flip.arguments['slots']} --freeze --apply"
+        for flip in flips
+    )
 
 
 def _has_flipped(config: Config, flip: Step) -> bool:
