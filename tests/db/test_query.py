@@ -257,3 +257,47 @@ def test_without_sqlglot_the_pip_command_is_named(
         pytest.raises(MissingExtraError, match=r"shardhash\[query\]"),
     ):
         cluster.query("SELECT 1")
+
+
+def test_without_duckdb_the_pip_command_is_named(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    from shardhash.errors import MissingExtraError
+
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+
+    with pytest.raises(MissingExtraError, match=r"pip install 'shardhash\[query\]'"):
+        pair.cluster.query("SELECT id, RANK() OVER (ORDER BY n) FROM orders")
+    assert pair.cluster.query("SELECT COUNT(*) FROM (SELECT DISTINCT n FROM orders) t").scalar()
+
+
+def test_values_go_to_the_inner_and_the_outer_query(pair: Pair) -> None:
+    statement = (
+        "SELECT SUM(c) + %s FROM (SELECT city, COUNT(*) AS c FROM orders WHERE k > %s "
+        "AND note LIKE 'x%%' GROUP BY city) t"
+    )
+    result = pair.cluster.query(statement, (5, 3))
+
+    assert result.all() == pair.whole(statement, (5, 3))[1]
+
+
+def test_gathered_rows_beyond_the_memory_cap_raise(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shardhash.db.query._engine._MIB", 100)
+
+    with pytest.raises(MemoryCapError, match="more than"):
+        pair.cluster.query("SELECT id, RANK() OVER (ORDER BY n) FROM orders", memory_mb=1)
+
+
+def test_explanation_of_windows_and_of_queries_over_answers(pair: Pair) -> None:
+    windows = pair.cluster.explain("SELECT id, RANK() OVER (ORDER BY n) FROM orders ORDER BY id")
+    over = pair.cluster.explain(
+        "SELECT AVG(c) FROM (SELECT n, COUNT(*) c FROM orders GROUP BY n) t"
+    )
+
+    assert any("with DuckDB" in step for step in windows.reduce)
+    assert "and of that answer:" in over.reduce
+    assert over.shards == SHARDS

@@ -79,10 +79,24 @@ def _shared_first(words: Words, shared: Table, table: Table) -> Draft:
 def _window(words: Words, tables: Sequence[Table]) -> Draft:
     table = words.one(tables)
     unique = ", ".join(table.unique)
-    partition = words.one(("", f"PARTITION BY {table.key} ", "PARTITION BY 1 "))
-    call = words.one(("ROW_NUMBER()", f"SUM({_number(words, table)})", "COUNT(*)"))
-    text = f"SELECT {unique}, {call} OVER ({partition}ORDER BY {unique}) AS w FROM {table.name}"
-    return f"{text} ORDER BY {unique}", True, {}
+    call = words.one(
+        ("ROW_NUMBER()", f"SUM({_number(words, table)})", "COUNT(*)", "peers", "picked")
+    )
+    if call == "peers":
+        call = words.one(("RANK()", "DENSE_RANK()"))
+        order = ", ".join(f"{_column(words, table).sql}{words.one(('', ' DESC'))}" for _ in "ab")
+    else:
+        if call == "picked":
+            name = words.one(("LAG", "LEAD", "FIRST_VALUE", "LAST_VALUE"))
+            call = f"{name}({_column(words, table).sql})"
+        order = unique + words.one(("", "", " DESC"))
+    keys = (table.key, table.key, "1", _column(words, table).sql)
+    partition = words.one(("", f"PARTITION BY {words.one(keys)} "))
+    frame = ""
+    if call.startswith(("SUM", "COUNT", "FIRST", "LAST")):
+        frame = words.one(("", "", " ROWS BETWEEN 2 PRECEDING AND 1 FOLLOWING"))
+    text = f"SELECT {unique}, {call} OVER ({partition}ORDER BY {order}{frame}) AS w"
+    return f"{text} FROM {table.name} ORDER BY {unique}", True, {}
 
 
 def _subquery(words: Words, tables: Sequence[Table]) -> Draft:
@@ -129,15 +143,30 @@ def _union(words: Words, tables: Sequence[Table]) -> Draft:
 def _derived(words: Words, tables: Sequence[Table]) -> Draft:
     table = words.one(tables)
     column = _column(words, table).sql
+    number = _number(words, table)
     inner = words.one(
         (
-            f"SELECT DISTINCT {column} AS x FROM {table.name}",
+            f"SELECT DISTINCT {column} AS x, 1 AS n FROM {table.name}",
             f"SELECT {column} AS x, COUNT(*) AS n FROM {table.name} GROUP BY {column}",
+            f"SELECT {column} AS x, SUM({number}) AS n FROM {table.name} GROUP BY {column}",
+            f"SELECT {column} AS x, AVG({number}) AS n FROM {table.name} GROUP BY {column}",
             f"SELECT {table.key} AS x, COUNT(*) AS n FROM {table.name} GROUP BY {table.key}",
-            f"SELECT {column} AS x FROM {table.name}",
+            f"SELECT {column} AS x, {number} AS n FROM {table.name}",
         )
     )
-    return _unordered(f"SELECT COUNT(*), COUNT(x) FROM ({inner}) d")
+    outer = words.one(
+        (
+            "SELECT COUNT(*), COUNT(x) FROM ({}) d",
+            "SELECT COUNT(n), SUM(n), AVG(n), MIN(n), MAX(n) FROM ({}) d",
+            "SELECT SUM(n * 2) + COUNT(*), COUNT(DISTINCT n) FROM ({}) d WHERE n > 2 OR n IS NULL",
+            "SELECT n, COUNT(*) FROM ({}) d GROUP BY n HAVING COUNT(*) > 1 ORDER BY n DESC",
+            "SELECT DISTINCT n FROM ({}) d WHERE n BETWEEN -100 AND 100",
+            "WITH d AS ({}) SELECT COUNT(*), MAX(n / 3) FROM d WHERE x IS NOT NULL",
+            "WITH d AS ({}) SELECT n + 1, n * 1.5, n / 7 FROM d WHERE NOT n = 1",
+            "SELECT COUNT(*) FROM ({}) d WHERE x = n",
+        )
+    )
+    return _unordered(outer.format(inner))
 
 
 def _limited(words: Words, tables: Sequence[Table]) -> Draft:

@@ -5,7 +5,7 @@ Importing this loads no third-party package; connecting does.
 
 from shardhash.db.drivers._errors import Fault, Place, fault_of, is_duplicate, translate
 from shardhash.db.drivers._extras import import_extra
-from shardhash.db.drivers._mysql import MySQLConnector
+from shardhash.db.drivers._mysql import MySQLConnector, row_cursor
 from shardhash.db.drivers._secrets import Secrets
 from shardhash.db.drivers._session import SessionSettings
 from shardhash.db.drivers._sqlite import SQLiteConnector, prepare_sqlite, set_pass
@@ -21,6 +21,7 @@ __all__ = [
     "import_extra",
     "is_duplicate",
     "prepare_sqlite",
+    "row_cursor",
     "set_pass",
     "translate",
 ]

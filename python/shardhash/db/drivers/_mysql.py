@@ -15,7 +15,7 @@ from shardhash.errors import MissingExtraError, UsageError
 if TYPE_CHECKING:
     from pymysql.connections import Connection
 
-__all__ = ["MySQLConnector"]
+__all__ = ["MySQLConnector", "row_cursor"]
 
 _TLS_ERROR = 2026
 # What a server may have set for all sessions, and what would cut, refuse or reword what is read and
@@ -137,6 +137,13 @@ class MySQLConnector:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         return context
+
+
+def row_cursor(connection: "Connection[Any]") -> Any:
+    """Return a cursor that streams rows with PyMySQL's values, read by the compiled core."""
+    from shardhash.db.drivers._rows import RowCursor
+
+    return RowCursor(connection)
 
 
 def _set_up(connection: "Connection[Any]", session: SessionSettings) -> None:

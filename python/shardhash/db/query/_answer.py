@@ -10,6 +10,7 @@ from shardhash.db.query._reduction import Groups, Reduction
 from shardhash.db.reduce import (
     Expression,
     MemoryCap,
+    bind,
     compute,
     converter,
     fold_groups,
@@ -131,7 +132,7 @@ class _Evaluator:
 
     def _function(self, expression: Expression) -> Function:
         if expression[0] != "sqlite":
-            return compute(self._bound(expression), division_scale=self._division_scale)
+            return compute(bind(expression, self._values), division_scale=self._division_scale)
         _, text, *inputs = expression
         functions = [self._function(part) for part in inputs]
         if self._sqlite is None:
@@ -139,15 +140,6 @@ class _Evaluator:
         run = self._sqlite.execute
         statement = f"SELECT {text}"
         return lambda state: run(statement, [f(state) for f in functions]).fetchone()[0]
-
-    def _bound(self, expression: Expression) -> Expression:
-        """Return an expression with the values of its placeholders."""
-        name, *parts = expression
-        if name == "param":
-            return "const", self._values[parts[0]]
-        if name in ("ref", "const"):
-            return expression
-        return name, *map(self._bound, parts)
 
 
 def _is_kept(

@@ -13,14 +13,16 @@ from shardhash.db.connections import ConnectionManager
 from shardhash.db.mapping import KeyRouter
 from shardhash.db.query._answer import answer_of, limit_of
 from shardhash.db.query._clauses import cut, parse
-from shardhash.db.query._explanation import Explanation, ShardStatement
+from shardhash.db.query._explanation import Explanation, ShardStatement, staged
 from shardhash.db.query._facts import Settings, TableFacts, read_definition, read_settings
 from shardhash.db.query._options import QueryOptions
 from shardhash.db.query._params import bound, kinds_of
 from shardhash.db.query._plan import ReadPlan, Route
 from shardhash.db.query._reduction import Reduction
 from shardhash.db.query._result import QueryResult
+from shardhash.db.query._stages import Stage, question_of
 from shardhash.db.query._text import Params, QueryText, read_text, render, values_of
+from shardhash.db.query._windows import WindowQuery
 from shardhash.db.query._writes import WritePlan
 from shardhash.db.tasks import ResultColumn, Row, ShardRows, ShardTask, TaskRunner
 from shardhash.db.topology import Backend, TableRule
@@ -80,7 +82,11 @@ class QueryEngine:
         if not isinstance(plan, ReadPlan):
             return plan.run(params, best_effort=options.best_effort)
         values = bound(values_of(plan.text.names, params), plan.backend)
+        memory = options.memory_mb * _MIB
         route = self._route(plan, values, options)
+        if route is None:
+            later, question = self._later(plan, values)
+            return later.answer(self.query(*question, options), memory=memory)
         if route.is_single:
             task = self._task(route.shards[0], plan.text.sent, values, options)
             return self._run([task], options, lambda answers: (answers[0].columns, answers[0].rows))
@@ -89,7 +95,6 @@ class QueryEngine:
             self._reduced_task(shard, reduction, plan.backend, values, options)
             for shard, reduction in zip(route.shards, reductions, strict=True)
         ]
-        memory = options.memory_mb * _MIB
         return self._run(
             tasks, options, lambda answers: answer_of(answers, reductions[0], values, memory=memory)
         )
@@ -140,12 +145,39 @@ class QueryEngine:
             for each in route.shards
         ]
 
-    def _route(self, plan: ReadPlan, values: tuple[object, ...], options: QueryOptions) -> Route:
+    def _route(
+        self, plan: ReadPlan, values: tuple[object, ...], options: QueryOptions
+    ) -> Route | None:
+        """Return the shards that are asked; None where another query has to be answered first."""
+        try:
+            route = self._first_route(plan, values, options)
+        except QueryRefusedError:
+            if plan.inner is None:
+                raise
+            return None
+        return None if plan.needs_all_rows and not route.is_single else route
+
+    def _first_route(
+        self, plan: ReadPlan, values: tuple[object, ...], options: QueryOptions
+    ) -> Route:
         if options.shards is None:
             return plan.route(values)
         if plan.block.source_problem:
             plan.fan_out(values)  # raises
         return Route(options.shards, is_single=False)
+
+    def _later(
+        self, plan: ReadPlan, values: tuple[object, ...]
+    ) -> tuple[Stage | WindowQuery, tuple[str, Params]]:
+        """Return what is computed here over the answer of a query, and that query."""
+        shard = self._config.mapping(plan.mapping).shards[0]
+        asker = _Asker(self._runner, plan, shard, values)
+        context = plan.context(plan.text.clean, ask=asker.type_of, columns_of=asker.columns_of)
+        if plan.needs_all_rows:
+            windows = WindowQuery(context, values)
+            return windows, question_of(windows.base, values)
+        assert plan.inner is not None
+        return Stage(context, plan.inner, values), question_of(plan.inner, values)
 
     # Planning
 
@@ -302,6 +334,9 @@ class QueryEngine:
             return plan.explain(params)
         values = bound(values_of(plan.text.names, params), plan.backend)
         route = self._route(plan, values, options)
+        if route is None:
+            later, question = self._later(plan, values)
+            return staged(self.explain(*question, options), later.notes)
         mapping = plan.mapping
         count = len(self._config.mapping(mapping).shards) if mapping else len(self._config.shards)
         if route.is_single:

@@ -1,9 +1,9 @@
 """How a query will be run, as text for a person and as JSON."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-__all__ = ["Explanation", "ShardStatement"]
+__all__ = ["Explanation", "ShardStatement", "staged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +78,8 @@ class Explanation:
 def _block(label: str, lines: tuple[str, ...] | list[str]) -> Iterator[str]:
     for number, line in enumerate(lines):
         yield f"{label if not number else '':<10}{line}"
+
+
+def staged(inner: Explanation, notes: tuple[str, ...]) -> Explanation:
+    """Return how a query is run over the answer of an inner one."""
+    return replace(inner, kind="reduce", reduce=(*inner.reduce, "and of that answer:", *notes))

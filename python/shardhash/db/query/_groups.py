@@ -32,8 +32,10 @@ from shardhash.errors import QueryRefusedError
 __all__ = ["distinct_rows", "group_rows"]
 
 
-def group_rows(context: Context) -> Reduction:
+def group_rows(context: Context, *, counts_keys: bool = True) -> Reduction:
     """Return how groups, or aggregates of all rows, are made of the shards' partial groups.
+
+    ``counts_keys``: a key is on one shard only, so that each may count its own.
 
     Raises:
         QueryRefusedError: they cannot be exact; says what to ask instead.
@@ -43,7 +45,7 @@ def group_rows(context: Context) -> Reduction:
             "DISTINCT over groups of several shards",
             next_step="leave DISTINCT out, or select what is grouped by",
         )
-    return _Planner(context).groups()
+    return _Planner(context, counts_keys=counts_keys).groups()
 
 
 def distinct_rows(context: Context) -> Reduction:

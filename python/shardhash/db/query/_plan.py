@@ -17,8 +17,10 @@ from shardhash.db.query._pins import EVERYWHERE, Pin, Values, shards_of
 from shardhash.db.query._reader import analyze
 from shardhash.db.query._reduction import Context, Reduction, merge_rows
 from shardhash.db.query._refusal import Refusal, refused
+from shardhash.db.query._stages import inner_query
 from shardhash.db.query._text import QueryText
 from shardhash.db.query._typing import Ask
+from shardhash.db.query._windows import needs_all_rows
 from shardhash.db.tasks import ResultColumn
 from shardhash.db.topology import Backend
 from shardhash.errors import UsageError
@@ -146,6 +148,16 @@ class ReadPlan:
         return tuple(dict.fromkeys(words)) or self._any_reasons()
 
     @property
+    def needs_all_rows(self) -> bool:
+        """Tell whether it has window functions over the rows of several shards."""
+        return needs_all_rows(self.query, self.block.scope)
+
+    @property
+    def inner(self) -> str | None:
+        """Return the query in FROM whose answer can be reduced first; None where there is none."""
+        return inner_query(self.text.clean, self.query, self.backend)
+
+    @property
     def mapping(self) -> str:
         """Return the mapping that decides; empty where only global tables are read."""
         return self.block.mapping or next((r.mapping.name for r, _ in self.limits), "")
@@ -237,25 +249,36 @@ class ReadPlan:
             source = f"{source[:start]}{owned}{alias}{source[end:]}"
         return source
 
-    def _reduce(self, source: str, ask: Ask, columns_of: ColumnsOf) -> Reduction:
+    def context(self, source: str, *, ask: Ask, columns_of: ColumnsOf) -> Context:
+        """Return what is needed to plan the outermost SELECT, as `source` has it.
+
+        Raises:
+            QueryRefusedError: it has a part that is not for several shards.
+        """
         found = unknown_function(tokens_of(self.text.clean, self.backend))
         if found:
             raise refused(found)
-        query = self.query
-        if not isinstance(query, exp.Select):
-            if self.block.problem:
-                raise refused(self.block.problem)
-            return Reduction(sql=source, notes=("one answer after the other",))
-        self._check_modifiers(query)
-        context = Context(
+        assert isinstance(self.query, exp.Select)
+        self._check_modifiers(self.query)
+        return Context(
             block=self.block,
-            select=query,
+            select=self.query,
             clauses=cut(source, self.backend),
             backend=self.backend,
             ask=ask,
             columns_of=columns_of,
             division_scale=self.division_scale,
         )
+
+    def _reduce(self, source: str, ask: Ask, columns_of: ColumnsOf) -> Reduction:
+        query = self.query
+        if not isinstance(query, exp.Select):
+            found = unknown_function(tokens_of(self.text.clean, self.backend))
+            problem = found or self.block.problem
+            if problem:
+                raise refused(problem)
+            return Reduction(sql=source, notes=("one answer after the other",))
+        context = self.context(source, ask=ask, columns_of=columns_of)
         if self.block.is_disjoint:
             return merge_rows(context)
         if has_aggregate(query):
@@ -283,6 +306,8 @@ class ReadPlan:
                         "sort inside it: GROUP_CONCAT(x ORDER BY x)",
                     )
                 )
+        if self.needs_all_rows:
+            return
         is_plain = not has_aggregate(select) or self.block.is_disjoint
         for window in windows_of(select):
             keys = window.args.get("partition_by") or []

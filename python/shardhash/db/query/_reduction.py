@@ -15,7 +15,17 @@ from shardhash.db.tasks import ResultColumn
 from shardhash.db.topology import Backend
 from shardhash.errors import QueryRefusedError
 
-__all__ = ["Context", "Groups", "Order", "Reduction", "merge_rows", "orders_of"]
+__all__ = [
+    "Context",
+    "Groups",
+    "Order",
+    "Reduction",
+    "check_names",
+    "is_star",
+    "limits_of",
+    "merge_rows",
+    "orders_of",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +123,7 @@ def _item_of(piece: Piece, context: Context) -> int | None:
     if len(piece.tokens) == 1:
         token = piece.tokens[0]
         if token.text.isdigit():
-            if any(map(_is_star, context.select.expressions[: int(token.text)])):
+            if any(map(is_star, context.select.expressions[: int(token.text)])):
                 raise QueryRefusedError(
                     f"ORDER BY {token.text} counts columns of *", next_step="name the column"
                 )
@@ -134,7 +144,8 @@ def _same(tokens: tuple[Token, ...]) -> tuple[str, ...]:
     return tuple(token.text for token in tokens)
 
 
-def _is_star(node: exp.Expr) -> bool:
+def is_star(node: exp.Expr) -> bool:
+    """Tell whether an entry of a select list is ``*`` or ``table.*``."""
     return bool(node.is_star)
 
 
@@ -201,7 +212,7 @@ def merge_rows(context: Context) -> Reduction:
 
 def _visible_place(order: Order, context: Context) -> int | None:
     """Return the column that can be sorted by as it is."""
-    if order.item is None or any(map(_is_star, context.select.expressions)):
+    if order.item is None or any(map(is_star, context.select.expressions)):
         return None
     piece = context.values[order.item]
     node = context.select.expressions[order.item].unalias()
@@ -212,7 +223,7 @@ def _sort_text(order: Order, context: Context) -> str:
     """Return SQL of the value that sorts in Python as an entry of ORDER BY on the server."""
     from shardhash.db.query._aggregates import tree_of
 
-    if order.item is not None and not _is_star(context.select.expressions[order.item]):
+    if order.item is not None and not is_star(context.select.expressions[order.item]):
         piece, node = context.values[order.item], context.select.expressions[order.item].unalias()
     else:
         check_names(order.piece, context)

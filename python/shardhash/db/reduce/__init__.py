@@ -5,9 +5,9 @@ Rows go in as drivers give them and come out as one server would have given them
 send along. What would take too much memory raises ``MemoryCapError``.
 """
 
-from shardhash.db.reduce._arithmetic import Expression, compute, converter, rounded
-from shardhash.db.reduce._groups import Fold, GroupPlan, MemoryCap, fold_groups
-from shardhash.db.reduce._order import SortKey, merge_sorted, sort_rows
+from shardhash.db.reduce._arithmetic import Expression, bind, compute, converter, rounded
+from shardhash.db.reduce._groups import Fold, GroupPlan, MemoryCap, fold_groups, hold
+from shardhash.db.reduce._order import SortKey, merge_sorted, ranks_of, sort_rows
 
 __all__ = [
     "Expression",
@@ -15,10 +15,13 @@ __all__ = [
     "GroupPlan",
     "MemoryCap",
     "SortKey",
+    "bind",
     "compute",
     "converter",
     "fold_groups",
+    "hold",
     "merge_sorted",
+    "ranks_of",
     "rounded",
     "sort_rows",
 ]

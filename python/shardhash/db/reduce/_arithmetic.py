@@ -15,10 +15,10 @@ from typing import Any
 from shardhash.db.tasks import ResultColumn
 from shardhash.errors import DatabaseError, QueryRefusedError
 
-__all__ = ["Expression", "compute", "converter", "rounded"]
+__all__ = ["Expression", "bind", "compute", "converter", "rounded"]
 
 Expression = tuple[Any, ...]
-"""``("ref", index)``, ``("const", value)`` or ``(operation, *expressions)``."""
+"""``("ref", index)``, ``("const", value)``, ``("param", mark)`` or ``(operation, *parts)``."""
 
 State = Sequence[Any]
 
@@ -34,6 +34,16 @@ class _Quotient(Decimal):
 
     __slots__ = ("scale",)
     scale: int
+
+
+def bind(expression: Expression, values: Sequence[object]) -> Expression:
+    """Return an expression with the values of its placeholders."""
+    name, *parts = expression
+    if name == "param":
+        return "const", values[parts[0]]
+    if name in ("ref", "const"):
+        return expression
+    return name, *[bind(part, values) for part in parts]
 
 
 def compute(

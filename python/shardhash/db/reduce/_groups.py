@@ -12,7 +12,7 @@ from shardhash.db.reduce._order import comparable
 from shardhash.db.tasks import Row
 from shardhash.errors import MemoryCapError
 
-__all__ = ["Fold", "GroupPlan", "MemoryCap", "fold_groups"]
+__all__ = ["Fold", "GroupPlan", "MemoryCap", "fold_groups", "hold"]
 
 _EXACT = Context(prec=300)
 _SAMPLE = 256
@@ -73,6 +73,14 @@ class MemoryCap:
                 f"{self._held:,} rows are held already",
                 next_step="ask for less (WHERE, fewer groups), or raise memory_mb",
             )
+
+
+def hold(rows: Iterable[Row], cap: MemoryCap) -> Iterator[Row]:
+    """Yield rows that the caller keeps, counted against a limit."""
+    remaining = iter(rows)
+    while batch := list(islice(remaining, _BATCH_ROWS)):
+        cap.add(batch, len(batch))
+        yield from batch
 
 
 State = Sequence[Any]

@@ -10,7 +10,7 @@ from typing import Any
 from shardhash.db.tasks import Row
 from shardhash.errors import QueryRefusedError
 
-__all__ = ["SortKey", "comparable", "merge_sorted", "sort_rows"]
+__all__ = ["SortKey", "comparable", "merge_sorted", "ranks_of", "sort_rows"]
 
 Key = tuple[Any, ...]
 
@@ -40,6 +40,14 @@ def merge_sorted(answers: Sequence[Iterator[Row]], keys: Sequence[SortKey]) -> I
     checked = [_checked(rows, key) for rows in answers]
     for _, row in heapq.merge(*checked, key=lambda pair: pair[0]):
         yield row
+
+
+def ranks_of(values: Sequence[Any]) -> list[int | None]:
+    """Return the place of each value among the different ones in ascending order; None for None."""
+    keys = [None if value is None else comparable(value) for value in values]
+    ordered = sorted({key for key in keys if key is not None})
+    rank = {key: place for place, key in enumerate(ordered)}
+    return [None if key is None else rank[key] for key in keys]
 
 
 def _checked(rows: Iterator[Row], key: Callable[[Row], Key]) -> Iterator[tuple[Key, Row]]:

@@ -103,11 +103,15 @@ from shardhash.db.sql._keys import (
 )
 from shardhash.db.sql._owned import owned_condition, owned_rows
 from shardhash.db.sql._partials import (
+    chosen_columns,
     limited,
     numbered_columns,
     partial_rows,
     type_probe,
     weight,
+    whole_rows,
+    window_rows,
+    window_table,
 )
 from shardhash.db.sql._placement import count_by_number, count_null_keys
 from shardhash.db.sql._quarantine import (
@@ -169,6 +173,7 @@ __all__ = [
     "begin_snapshot",
     "check_copyable",
     "check_references",
+    "chosen_columns",
     "clear_quarantine",
     "control_schema",
     "control_table",
@@ -278,4 +283,7 @@ __all__ = [
     "update_slots",
     "warning_count",
     "weight",
+    "whole_rows",
+    "window_rows",
+    "window_table",
 ]

@@ -3,11 +3,21 @@
 The pieces are SQL as the application wrote it; their values stay bound.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from shardhash.db.topology import Backend
 
-__all__ = ["limited", "numbered_columns", "partial_rows", "type_probe", "weight"]
+__all__ = [
+    "chosen_columns",
+    "limited",
+    "numbered_columns",
+    "partial_rows",
+    "type_probe",
+    "weight",
+    "whole_rows",
+    "window_rows",
+    "window_table",
+]
 
 
 def numbered_columns(texts: Sequence[str], start: int = 0) -> str:
@@ -22,6 +32,12 @@ def partial_rows(
     distinct = "DISTINCT " if is_distinct else ""
     group = f" GROUP BY {', '.join(by)}" if by else ""
     return f"{head}SELECT {distinct}{numbered_columns(columns)} {body}{group}".rstrip()
+
+
+def chosen_columns(head: str, shown: Sequence[str], hidden: Sequence[str], body: str) -> str:
+    """Return a SELECT of entries of a select list, and of expressions named by their places."""
+    more = [f"{text} AS _sh_{n}" for n, text in enumerate(hidden)]
+    return f"{head}SELECT {', '.join([*shown, *more])} {body}".rstrip()
 
 
 def type_probe(head: str, expression: str, tables: str) -> str:
@@ -41,6 +57,11 @@ def limited(statement: str, row_count: int) -> str:
     return f"{statement} LIMIT {row_count:d}"
 
 
+def whole_rows(query: str) -> str:
+    """Return a SELECT of all columns and rows of a query, LIMIT and all."""
+    return f"SELECT * FROM ({query}) AS _sh_inner"
+
+
 def weight(expression: str, backend: Backend, *, collation: str, is_padded: bool) -> str | None:
     """Return SQL whose bytes or text compare as a text does by its collation; None if unknown.
 
@@ -53,3 +74,14 @@ def weight(expression: str, backend: Backend, *, collation: str, is_padded: bool
         return None
     folded = f"{function}({expression})"
     return f"CASE typeof({expression}) WHEN 'text' THEN {folded} ELSE {expression} END"
+
+
+def window_table(kinds: Mapping[str, str]) -> str:
+    """Return DuckDB's SQL that makes the table ``t`` of lists; names and types are by column."""
+    columns = ", ".join(f"unnest(${name}::{kind}[]) AS {name}" for name, kind in kinds.items())
+    return f"CREATE TABLE t AS SELECT {columns}"
+
+
+def window_rows(expressions: Sequence[str]) -> str:
+    """Return DuckDB's SQL for expressions of each row of ``t``, in the order of column ``r``."""
+    return f"SELECT {', '.join(expressions)} FROM t ORDER BY r"

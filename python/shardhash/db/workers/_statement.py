@@ -14,6 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from shardhash.db.connections import ConnectionManager, interrupter
+from shardhash.db.drivers import row_cursor
 from shardhash.db.tasks import ResultColumn, Row, ShardTask, result_columns
 from shardhash.db.topology import Backend
 from shardhash.errors import DeadlineError, UsageError
@@ -158,14 +159,12 @@ def _is_mariadb(connection: "Connection") -> bool:
 
 @contextmanager
 def _mysql(driver: Any, task: ShardTask, *, is_mariadb: bool) -> Iterator[Any]:
-    from shardhash.db.drivers._rows import RowCursor
-
     sql, deadline_s = task.sql, task.deadline_s
     if deadline_s is not None and is_mariadb:
         sql = f"SET STATEMENT max_statement_time = {max(deadline_s, 1e-3):.6f} FOR {sql}"
     with (
         _session_deadline(driver, None if is_mariadb else deadline_s),
-        closing(RowCursor(driver)) as cursor,
+        closing(row_cursor(driver)) as cursor,
     ):
         cursor.execute(sql, task.parameters)
         yield cursor
