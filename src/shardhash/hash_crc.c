@@ -1,4 +1,4 @@
-/* CRC-32 and CRC-16/XMODEM (slicing by 8), and the latter as Redis Cluster applies it. */
+/* CRC-32 and CRC-16/XMODEM by tables (slicing by 8), and the latter as Redis Cluster applies it. */
 #include "internal.h"
 #include "xor_table.h"
 
@@ -94,7 +94,15 @@ static inline uint16_t crc16(const uint8_t *p, size_t size) {
     return (uint16_t)crc;
 }
 
+/* From this size on a multiplication is sooner done than tables are read. */
+#define CLMUL_SIZE 16
+
 uint32_t sh_crc32(const uint8_t *data, size_t size) {
+#if SH_HAS_X86_TARGETS
+    if (size >= CLMUL_SIZE && sh_cpu_has_clmul()) {
+        return sh_crc32_clmul(data, size);
+    }
+#endif
     return crc32(data, size);
 }
 
@@ -102,10 +110,24 @@ uint16_t sh_crc16(const uint8_t *data, size_t size) {
     return crc16(data, size);
 }
 
-void sh_crc32_spans(const sh_span *keys, size_t count, uint64_t *hashes) {
+void sh_crc32_spans_tables(const sh_span *keys, size_t count, uint64_t *hashes) {
     for (size_t i = 0; i < count; i++) {
         hashes[i] = crc32(keys[i].data, keys[i].size);
     }
+}
+
+void sh_crc32_spans(const sh_span *keys, size_t count, uint64_t *hashes) {
+#if SH_HAS_X86_TARGETS
+    if (sh_cpu_is_wide()) {
+        sh_crc32_spans_wide(keys, count, hashes);
+        return;
+    }
+    if (sh_cpu_has_clmul()) {
+        sh_crc32_spans_clmul(keys, count, hashes);
+        return;
+    }
+#endif
+    sh_crc32_spans_tables(keys, count, hashes);
 }
 
 void sh_crc16_spans(const sh_span *keys, size_t count, uint64_t *hashes) {

@@ -1,12 +1,7 @@
 /* XXH64. Names of the steps are those of the specification:
  * https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md */
 #include "internal.h"
-
-#define P1 0x9E3779B185EBCA87u
-#define P2 0xC2B2AE3D27D4EB4Fu
-#define P3 0x165667B19E3779F9u
-#define P4 0x85EBCA77C2B2AE63u
-#define P5 0x27D4EB2F165667C5u
+#include "xxh64_steps.h"
 
 static inline uint64_t round64(uint64_t accumulator, uint64_t lane) {
     return sh_rotl64(accumulator + lane * P2, 31) * P1;
@@ -62,8 +57,18 @@ uint64_t sh_xxh64(const uint8_t *data, size_t size, uint64_t seed) {
     return xxh64(data, size, seed);
 }
 
-void sh_xxh64_spans(const sh_span *keys, size_t count, uint64_t seed, uint64_t *hashes) {
+void sh_xxh64_spans_narrow(const sh_span *keys, size_t count, uint64_t seed, uint64_t *hashes) {
     for (size_t i = 0; i < count; i++) {
         hashes[i] = xxh64(keys[i].data, keys[i].size, seed);
     }
+}
+
+void sh_xxh64_spans(const sh_span *keys, size_t count, uint64_t seed, uint64_t *hashes) {
+#if SH_HAS_X86_TARGETS
+    if (sh_cpu_is_wide()) {
+        sh_xxh64_spans_wide(keys, count, seed, hashes);
+        return;
+    }
+#endif
+    sh_xxh64_spans_narrow(keys, count, seed, hashes);
 }

@@ -12,6 +12,39 @@
 #define SH_PREFETCH(address) ((void)(address))
 #endif
 
+/* ---- Instructions that only some CPUs have ------------------------------------------------- */
+
+/* Functions are built for a CPU of their own and called where it is there: one build runs on all. */
+#if (defined(__GNUC__) || defined(__clang__)) && defined(__x86_64__) && SIZE_MAX == UINT64_MAX
+#define SH_HAS_X86_TARGETS 1
+#else
+#define SH_HAS_X86_TARGETS 0
+#endif
+
+#if SH_HAS_X86_TARGETS
+
+/* Multiplication without carry: of nearly all since 2010. */
+#define SH_CLMUL_FEATURES "pclmul,sse4.1"
+
+static inline bool sh_cpu_has_clmul(void) {
+    return __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1");
+}
+
+/* The same in vectors of 512 bits: Intel's Ice Lake, AMD's Zen 4, and servers since. Older CPUs
+ * with AVX-512 slow down for it, and are left out by asking for vpclmulqdq. */
+#define SH_WIDE_FEATURES "pclmul,sse4.1,bmi2,avx512f,avx512bw,avx512dq,avx512vl,vpclmulqdq"
+
+static inline bool sh_cpu_is_wide(void) {
+    return sh_cpu_has_clmul() && __builtin_cpu_supports("bmi2") &&
+           __builtin_cpu_supports("avx512f") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("vpclmulqdq");
+}
+
+#endif
+
+/* ---- Bytes and bits ------------------------------------------------------------------------ */
+
 /* Compilers turn the byte-wise loads and stores into one instruction where the machine is
  * little-endian. */
 static inline uint32_t sh_load32(const uint8_t *p) {
@@ -50,7 +83,9 @@ static inline unsigned sh_low_zero_bytes(uint64_t value) {
 #endif
 }
 
-/* One function for each hash: hashes of a block of spans. */
+/* ---- Hashes -------------------------------------------------------------------------------- */
+
+/* One function for each hash: hashes of any number of spans. */
 void sh_crc32_spans(const sh_span *keys, size_t count, uint64_t *hashes);
 void sh_crc16_spans(const sh_span *keys, size_t count, uint64_t *hashes);
 void sh_xxh64_spans(const sh_span *keys, size_t count, uint64_t seed, uint64_t *hashes);
@@ -58,6 +93,17 @@ void sh_murmur2_spans(const sh_span *keys, size_t count, uint64_t *hashes);
 void sh_md5_ketama_spans(const sh_span *keys, size_t count, uint64_t *hashes);
 void sh_fnv_twemproxy_spans(const sh_span *keys, size_t count, uint64_t *hashes);
 void sh_redis_spans(const sh_span *keys, size_t count, uint64_t *hashes);
+
+/* What sh_crc32_spans and sh_xxh64_spans choose from. All give the same; those behind the #if may be
+ * called only where the CPU is said to be of their kind. */
+void sh_crc32_spans_tables(const sh_span *keys, size_t count, uint64_t *hashes);
+void sh_xxh64_spans_narrow(const sh_span *keys, size_t count, uint64_t seed, uint64_t *hashes);
+#if SH_HAS_X86_TARGETS
+uint32_t sh_crc32_clmul(const uint8_t *data, size_t size);
+void sh_crc32_spans_clmul(const sh_span *keys, size_t count, uint64_t *hashes);
+void sh_crc32_spans_wide(const sh_span *keys, size_t count, uint64_t *hashes);
+void sh_xxh64_spans_wide(const sh_span *keys, size_t count, uint64_t seed, uint64_t *hashes);
+#endif
 
 /* MD5 in steps: start; whole blocks of 64 bytes, whose size is returned; then the rest of any
  * size, with which `total` bytes were hashed in all. `state` is the digest at the end. */

@@ -1,5 +1,6 @@
 /* Known answers, and twins that compute bit by bit. */
 #include "check.h"
+#include "ways.h"
 
 #define LAST_HASH SH_HASH_REDIS
 
@@ -81,6 +82,28 @@ static void test_crcs_equal_the_bitwise_twin(void) {
     }
 }
 
+/* CRC-32 is linear in the bits of a key of one size: the zero key and those with one bit are all. */
+static void test_every_way_of_crc32_equals_the_bitwise_twin(void) {
+    hash_way *ways[MOST_WAYS];
+    size_t way_count = ways_of(SH_HASH_CRC32, ways);
+    for (size_t size = 0; size <= 80; size++) {
+        for (size_t bit = 0; bit <= 8 * size; bit++) {
+            uint8_t data[80] = {0};
+            if (bit < 8 * size) {
+                data[bit / 8] = (uint8_t)(1 << bit % 8);
+            }
+            const sh_span key = {data, size}, keys[4] = {key, key, key, key};
+            for (size_t way = 0; way < way_count; way++) {
+                uint64_t hashes[4];
+                ways[way](keys, 4, 0, hashes);
+                for (size_t i = 0; i < 4; i++) {
+                    CHECK(hashes[i] == slow_crc32(data, size));
+                }
+            }
+        }
+    }
+}
+
 static void test_hashes_read_no_byte_beyond_the_key(void) {
     uint8_t bytes[200];
     for (size_t i = 0; i < sizeof bytes; i++) {
@@ -117,6 +140,17 @@ static void test_spans_equal_single_keys(void) {
 
 #define MANY 150
 
+static void check_many_by_each_way(sh_hash hash, const sh_span *keys, size_t count,
+                                   const uint64_t *expected) {
+    hash_way *ways[MOST_WAYS];
+    size_t way_count = ways_of(hash, ways);
+    for (size_t way = 0; way < way_count; way++) {
+        uint64_t hashes[MANY];
+        ways[way](keys, count, 5, hashes);
+        CHECK(memcmp(hashes, expected, count * sizeof *hashes) == 0);
+    }
+}
+
 /* Runs of short keys of all lengths, long ones among them, each batch a little shorter. */
 static void test_many_keys_equal_single_keys(void) {
     uint8_t bytes[MANY];
@@ -125,7 +159,7 @@ static void test_many_keys_equal_single_keys(void) {
         bytes[i] = (uint8_t)(29 * i + 5);
     }
     for (size_t i = 0; i < MANY; i++) {
-        size_t size = i < 60 ? i : i < 120 ? 7 * i % 57 : 61 * i % MANY;
+        size_t size = i < 75 ? i : i < 120 ? 7 * i % 57 : 61 * i % MANY;
         keys[i] = (sh_span){exact_copy(bytes, size), size};
     }
     for (int hash = SH_HASH_CRC32; hash <= LAST_HASH; hash++) {
@@ -136,6 +170,7 @@ static void test_many_keys_equal_single_keys(void) {
             for (size_t i = 0; i < count; i++) {
                 CHECK(hashes[i] == sh_hash_span((sh_hash)hash, 5, keys[start + i]));
             }
+            check_many_by_each_way((sh_hash)hash, keys + start, count, hashes);
         }
     }
     for (size_t i = 0; i < MANY; i++) {
@@ -147,6 +182,7 @@ int main(void) {
     test_known_answers();
     test_md5_suite();
     test_crcs_equal_the_bitwise_twin();
+    test_every_way_of_crc32_equals_the_bitwise_twin();
     test_hashes_read_no_byte_beyond_the_key();
     test_an_empty_key_needs_no_data();
     test_spans_equal_single_keys();

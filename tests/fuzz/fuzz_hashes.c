@@ -1,6 +1,7 @@
 /* Every hash of one key, and of the same bytes cut into many keys. */
 #include "fuzz.h"
 #include "twins.h"
+#include "ways.h"
 
 static void check_one(const uint8_t *data, size_t size, uint64_t seed) {
     const sh_span key = {data, size};
@@ -26,17 +27,34 @@ static void check_one(const uint8_t *data, size_t size, uint64_t seed) {
 
 #define CUTS 40 /* more than MD5 has lanes, twice over */
 
-/* Cut what is left of the input into spans; some share bytes, some have none. */
+/* Cut keys out of what is left of the input, each a heap block of its own without a byte to spare,
+ * or NULL if it is empty; `most` bounds their sizes. Free them. */
 static size_t cut(fuzz_input *input, sh_span *spans) {
     size_t count = take_below(input, CUTS + 1), step = 1 + take_below(input, 80);
+    size_t most = take_below(input, 120);
     for (size_t i = 0; i < count; i++) {
-        sh_span whole = {input->data, input->size};
-        size_t start = whole.size > 0 ? i * step % (whole.size + 1) : 0;
-        size_t left = whole.size - start;
+        size_t start = input->size > 0 ? i * step % (input->size + 1) : 0;
+        size_t left = input->size - start < most ? input->size - start : most;
         size_t size = left > 0 ? (i * i + step) % (left + 1) : 0;
-        spans[i] = size > 0 ? (sh_span){whole.data + start, size} : (sh_span){NULL, 0};
+        uint8_t *block = size > 0 ? room(size) : NULL;
+        if (size > 0) {
+            memcpy(block, input->data + start, size);
+        }
+        spans[i] = (sh_span){block, size};
     }
     return count;
+}
+
+static void check_each_way(sh_hash hash, uint64_t seed, const sh_span *spans, size_t count,
+                           const uint64_t *expected) {
+    hash_way *ways[MOST_WAYS];
+    size_t way_count = ways_of(hash, ways);
+    for (size_t way = 0; way < way_count; way++) {
+        uint64_t *hashes = room(count * sizeof *hashes);
+        ways[way](spans, count, seed, hashes);
+        MUST(count == 0 || memcmp(hashes, expected, count * sizeof *hashes) == 0);
+        free(hashes);
+    }
 }
 
 static void check_many(sh_hash hash, uint64_t seed, const sh_span *spans, size_t count) {
@@ -45,6 +63,7 @@ static void check_many(sh_hash hash, uint64_t seed, const sh_span *spans, size_t
     for (size_t i = 0; i < count; i++) {
         MUST(hashes[i] == twin_hash(hash, seed, spans[i].data, spans[i].size));
     }
+    check_each_way(hash, seed, spans, count, hashes);
     sh_rule rule = sh_rule_hash(hash, seed);
     MUST(rule.item_size == twin_item_size(hash));
     void *items = room(count * rule.item_size);
@@ -64,5 +83,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     check_one(input.data, input.size, seed);
     size_t count = cut(&input, spans);
     check_many(hash, seed, spans, count);
+    for (size_t i = 0; i < count; i++) {
+        free((void *)(uintptr_t)spans[i].data);
+    }
     return 0;
 }

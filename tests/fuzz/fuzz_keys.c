@@ -204,7 +204,7 @@ static void make_batch(fuzz_input *input, fuzz_batch *batch) {
 static sh_status twin_status(const fuzz_batch *batch, size_t *bad) {
     for (size_t i = 0; i < batch->keys.count; i++) {
         uint8_t text[21];
-        sh_span key;
+        sh_span key = {NULL, 0};
         sh_status status = twin_key(batch, i, text, &key);
         if (status != SH_OK) {
             *bad = i;
@@ -221,7 +221,7 @@ static void check_spans(const fuzz_batch *batch, size_t start, size_t count) {
     MUST(sh_keys_spans(&batch->keys, start, count, &texts, spans, &bad) == SH_OK);
     for (size_t i = 0; i < count; i++) {
         uint8_t text[21];
-        sh_span key;
+        sh_span key = {NULL, 0};
         twin_key(batch, start + i, text, &key);
         MUST(spans[i].size == key.size);
         MUST(key.size == 0 || memcmp(spans[i].data, key.data, key.size) == 0);
@@ -238,7 +238,7 @@ static void check_apply(const fuzz_batch *batch, sh_hash hash, uint64_t seed) {
     MUST(bad == expected_bad);
     for (size_t i = 0; expected == SH_OK && i < batch->keys.count; i++) {
         uint8_t text[21];
-        sh_span key;
+        sh_span key = {NULL, 0};
         twin_key(batch, i, text, &key);
         uint64_t item = twin_hash(hash, seed, key.data, key.size);
         MUST(twin_item(out, rule.item_size, i) == item);
