@@ -69,9 +69,9 @@ def shown(figure: float) -> str:
 
 
 def ratios(row: Row, figures: Mapping[str, float]) -> dict[str, float]:
-    """Return how many times ours each peer's figure is; all for keys that are streamed."""
+    """Return how many times better than each peer's our figure is; all for keys streamed."""
     return {
-        peer: figure / figures[OURS]
+        peer: figures[OURS] / figure if row.more_is_better else figure / figures[OURS]
         for peer, figure in figures.items()
         if not peer.startswith(OURS) and not peer.endswith(" cached")
     }
@@ -83,14 +83,17 @@ def target(row: Row) -> str:
     return "; ".join([*wanted, f"({bound})" if wanted else bound])
 
 
+def is_within(row: Row, figure: float) -> bool:
+    return figure >= row.most if row.more_is_better else figure <= row.most
+
+
 def result(row: Row, figures: Mapping[str, float]) -> str:
-    """Return met, or missed and by how much; a ratio to a peer that is not here is left open."""
+    """Return met, or missed and by how much; a ratio to a peer that is not here is left open.
+
+    Where no peer is here that a ratio is wanted to, the bound on our own figure counts.
+    """
     if OURS not in figures:
         return "not measured"
-    if not row.ratios:
-        figure = figures[OURS]
-        is_met = figure >= row.most if row.more_is_better else figure <= row.most
-        return "met" if is_met else f"missed: {shown(figure)} for {shown(row.most)}"
     found = ratios(row, figures)
     missed = [
         f"{shown(found[peer])}x {peer} for {shown(wanted)}x"
@@ -98,6 +101,8 @@ def result(row: Row, figures: Mapping[str, float]) -> str:
         if peer in found and found[peer] < wanted
     ]
     absent = [peer for peer in row.ratios if peer not in found]
+    if len(absent) == len(row.ratios) and not is_within(row, figures[OURS]):
+        missed = [f"{shown(figures[OURS])} for {shown(row.most)}"]
     if missed:
         return f"missed: {', '.join(missed)}"
     return f"met ({', '.join(absent)} not here)" if absent else "met"

@@ -34,6 +34,7 @@ def test_every_script_of_the_table_has_its_question_in_the_readme() -> None:
 
 
 ROW = Row("r", "title", "ns", 10, {"peer": 3})
+MORE = Row("r", "title", "x", 1.8, {"peer": 0.9}, more_is_better=True)
 TIMED = {
     "extra_info": {"row": ROWS[0].name, "contestant": "shardhash", "count": 1000, "cached": False},
     "stats": {"median": 31.5e-6, "iqr": 0.63e-6},
@@ -52,12 +53,15 @@ def test_figure_is_the_median_of_one_key_in_the_unit_of_the_row() -> None:
         (ROW, {"shardhash": 10.0, "peer": 30.0}, "met"),
         (ROW, {"shardhash": 10.0, "peer": 29.0}, "missed: 2.9x peer for 3x"),
         (ROW, {"shardhash": 10.0}, "met (peer not here)"),
+        (ROW, {"shardhash": 11.0}, "missed: 11 for 10"),
         (ROW, {"peer": 30.0}, "not measured"),
         (ROW, {"shardhash": 10.0, "peer cached": 1.0, "peer": 30.0}, "met"),
         (Row("r", "title", "ns", 10), {"shardhash": 10.0}, "met"),
         (Row("r", "title", "ns", 10), {"shardhash": 11.0}, "missed: 11 for 10"),
         (Row("r", "title", "x", 1.8, more_is_better=True), {"shardhash": 1.9}, "met"),
         (Row("r", "t", "x", 1.8, more_is_better=True), {"shardhash": 1.7}, "missed: 1.7 for 1.8"),
+        (MORE, {"shardhash": 1.5, "peer": 1.6}, "met"),
+        (MORE, {"shardhash": 1.4, "peer": 1.6}, "missed: 0.875x peer for 0.9x"),
     ],
 )
 def test_result_tells_met_or_by_how_much_not(
