@@ -45,20 +45,10 @@ void sh_md5(const uint8_t *data, size_t size, uint32_t words[4]) {
     sh_md5_end(words, data, size, size);
 }
 
-/* ---- Many keys ----------------------------------------------------------------------------- */
-
-static void ketama_one_by_one(const sh_span *keys, size_t count, uint64_t *hashes) {
-    for (size_t i = 0; i < count; i++) {
-        uint32_t words[4];
-        sh_md5(keys[i].data, keys[i].size, words);
-        hashes[i] = words[0];
-    }
-}
+/* ---- The first word, which is all that ketama takes ----------------------------------------- */
 
 /* The longest message of one block: it needs a byte more, and eight for its size. */
 #define SH_MD5_SHORT 55
-
-#if defined(__GNUC__) || defined(__clang__)
 
 /* Write the message of a short key as words `stride` items apart, without the zeros between its end
  * and its size; return how many words that is without the size. */
@@ -82,7 +72,33 @@ static inline size_t fill_lane(sh_span key, size_t stride, uint32_t *words) {
     return whole + 1;
 }
 
-/* Measured on a Zen 4: 99 ns a key one by one, 19 with these, 12 with AVX2, 10 with AVX-512, which is
+/* Compilers leave out the last three steps, which change the other words only, and what the start
+ * makes constant of the first. */
+static uint32_t first_word_of_short(sh_span key) {
+    uint32_t words[16] = {0};
+    fill_lane(key, 1, words);
+    uint32_t a[1] = {START[0]}, b[1] = {START[1]}, c[1] = {START[2]}, d[1] = {START[3]};
+#define WORD(i, g) words[i]
+    SH_MD5_STEPS(1, WORD)
+#undef WORD
+    return a[0] + START[0];
+}
+
+static void ketama_one_by_one(const sh_span *keys, size_t count, uint64_t *hashes) {
+    for (size_t i = 0; i < count; i++) {
+        if (keys[i].size <= SH_MD5_SHORT) {
+            hashes[i] = first_word_of_short(keys[i]);
+        } else {
+            uint32_t words[4];
+            sh_md5(keys[i].data, keys[i].size, words);
+            hashes[i] = words[0];
+        }
+    }
+}
+
+#if defined(__GNUC__) || defined(__clang__)
+
+/* Measured on a Zen 4: 76 ns a key one by one, 19 with these, 12 with AVX2, 10 with AVX-512, which is
  * not worth a third copy. */
 #define NAME ketama_lanes
 #define TARGET

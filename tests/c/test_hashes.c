@@ -46,6 +46,18 @@ static void test_md5_suite(void) {
     }
 }
 
+static void test_ketama_takes_the_first_word_of_md5(void) {
+    uint8_t data[130];
+    for (size_t size = 0; size <= sizeof data; size++) {
+        uint32_t words[4];
+        if (size > 0) {
+            data[size - 1] = (uint8_t)(91 * size + 200);
+        }
+        sh_md5(data, size, words);
+        CHECK(sh_hash_span(SH_HASH_MD5_KETAMA, 0, (sh_span){data, size}) == words[0]);
+    }
+}
+
 static uint32_t slow_crc32(const uint8_t *data, size_t size) {
     uint32_t crc = 0xFFFFFFFFu;
     for (size_t i = 0; i < size; i++) {
@@ -181,6 +193,7 @@ static void test_many_keys_equal_single_keys(void) {
 int main(void) {
     test_known_answers();
     test_md5_suite();
+    test_ketama_takes_the_first_word_of_md5();
     test_crcs_equal_the_bitwise_twin();
     test_every_way_of_crc32_equals_the_bitwise_twin();
     test_hashes_read_no_byte_beyond_the_key();
