@@ -5,6 +5,7 @@ Bad buffers and Arrow data are in test_bulk_buffers and test_bulk_arrow, bad key
 
 import sys
 import threading
+from array import array
 from collections.abc import Callable, Iterator
 from functools import partial
 from uuid import UUID
@@ -216,3 +217,25 @@ def test_a_change_by_another_thread_while_a_key_is_read_is_refused(
             crc32_many(keys)
 
     run_together([work, read])
+
+
+UNWRITTEN = 2**32 - 1
+
+
+@pytest.mark.parametrize(
+    "keys", [np.arange(2_000_000), pa.array(["a key"] * 2_000_000)], ids=["buffer", "Arrow"]
+)
+def test_python_code_runs_while_keys_in_memory_are_hashed(keys: object) -> None:
+    out = array("I", [UNWRITTEN]) * 2_000_000
+
+    def is_seen_half_done() -> bool:
+        out[0] = out[-1] = UNWRITTEN
+        hashing = threading.Thread(target=RING.lookup_many, args=(keys,), kwargs={"out": out})
+        hashing.start()
+        is_seen = False
+        while hashing.is_alive() and not is_seen:
+            is_seen = out[0] != UNWRITTEN and out[-1] == UNWRITTEN
+        hashing.join()
+        return is_seen
+
+    assert any(is_seen_half_done() for _ in range(100))
