@@ -120,6 +120,23 @@ def test_bytes_that_were_read_ahead_are_given_to_pymysql():
     assert ahead.read(1) == b""
 
 
+@given(ROWS, st.integers(1, 9))
+def test_rows_that_come_in_small_pieces_come_once(rows, size):
+    class Dribble(io.BytesIO):
+        def read1(self, _):
+            return super().read(size)
+
+    connection = Connection(b"", 1)
+    ahead = _Ahead(Dribble(stream_of(rows, 1)))
+    reader = RowReader(_kinds(type("Result", (), {"converters": CONVERTERS})))
+    found, is_other = [], False
+    while not is_other:
+        some, is_other = ahead.rows(connection, reader, 2)
+        found += some
+
+    assert found == pymysql_rows(rows)
+
+
 def test_a_lost_connection_is_left_to_pymysql():
     connection = Connection(stream_of([(1,)], 1)[:3], 1)
     ahead = _Ahead(connection._rfile)
