@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import BoundedSemaphore, Lock
 from typing import TYPE_CHECKING, Any, cast
 
+from shardhash.db.connections._sessions import Session, Sessions, mark_changed
 from shardhash.db.drivers import (
     Fault,
     MySQLConnector,
@@ -33,16 +34,15 @@ __all__ = ["FilePool", "ServerPool", "interrupter"]
 _NO_SHARD = "information_schema"  # a database that every user may enter, and no one can write to
 _RECYCLE_S = 1800
 _PLACE = "shardhash_place"
-_USED = "shardhash_used"
 _INTERRUPT = "shardhash_interrupt"
 
 
 class ServerPool:
-    """A server's connections. One pool serves all databases: each is selected at check-out.
+    """A server's connections. One pool serves all databases.
 
-    That also tells whether an idle connection is still alive. Invariants: never more than ``cap``
-    connections are open; a connection is never used for a database that was not selected for it
-    since it was checked out.
+    A block's database is selected at check-out, which also tells whether an idle connection is
+    still alive. Invariants: never more than ``cap`` connections are open; a block's connection is
+    never used for a database that was not selected for it since it was checked out.
     """
 
     def __init__(
@@ -59,17 +59,29 @@ class ServerPool:
         self._driver_error = import_extra(
             "pymysql.err", extra="mysql", what="a MySQL or MariaDB instance"
         ).Error
+        from shardhash.db.connections._lending import LendingPool
+
+        self._too_long: type[Exception] = sqlalchemy.exc.TimeoutError
         self._connector = MySQLConnector(endpoint, place=place, session=session, secrets=secrets)
         url = sqlalchemy.URL.create("mysql+pymysql", host=endpoint.host, port=endpoint.port)
         self._root: Engine = sqlalchemy.create_engine(
             url,
             creator=self._connector.connect,
             hide_parameters=True,
+            poolclass=LendingPool,
             pool_size=cap,
             max_overflow=0,
             pool_timeout=wait_s,
             pool_recycle=_RECYCLE_S,
             pool_use_lifo=True,
+        )
+        self._sessions = Sessions(
+            cast("LendingPool", self._root.pool),
+            self._connector,
+            cap=cap,
+            recycle_s=_RECYCLE_S,
+            interrupt=self._interrupt,
+            driver_error=self._driver_error,
         )
         self._engines: dict[str, Engine] = {}
         self._lock = Lock()
@@ -98,23 +110,45 @@ class ServerPool:
                     if self._is_closed:
                         connection.invalidate()
                     connection.close()
+                    self._sessions.block_ends()
+
+    def take_session(self, place: Place) -> Session:
+        """Return a session at the place's database for one statement that leaves nothing in it.
+
+        Raises:
+            DatabaseError: no connection.
+        """
+        try:
+            return self._sessions.take(place)
+        except self._driver_error as error:
+            raise translate(error, place, is_connecting=True) from error
+        except self._too_long:
+            raise _too_many(self._place, self._cap, self._wait_s) from None
 
     def close(self) -> None:
         """Close idle connections now, and those in use when they are given back."""
         self._is_closed = True
+        self._sessions.close()
         self._root.dispose()
 
     def _check_out(self, place: Place) -> "Connection":
+        self._sessions.block_begins()
+        try:
+            return self._selected(place)
+        except BaseException:
+            self._sessions.block_ends()
+            raise
+
+    def _selected(self, place: Place) -> "Connection":
         database = place.database or _NO_SHARD
         while True:
             connection = self._connect(place)
-            is_fresh = _USED not in connection.info
-            connection.info[_USED] = True
-            if is_fresh:
-                session = _driver_connection(connection).thread_id()
-                connection.info[_INTERRUPT] = partial(self._interrupt, session)
+            is_fresh = mark_changed(connection.info)
+            driver = _driver_connection(connection)
+            connection.info.setdefault(_INTERRUPT, partial(self._interrupt, driver.thread_id()))
             try:
-                _driver_connection(connection).select_db(database)
+                driver.autocommit(False)  # sends nothing where it is so already
+                driver.select_db(database)
             except BaseException as error:
                 is_lost = fault_of(error) is Fault.LOST
                 if is_lost or not isinstance(error, self._driver_error):
@@ -137,13 +171,12 @@ class ServerPool:
 
     def _connect(self, place: Place) -> "Connection":
         from sqlalchemy.exc import DBAPIError
-        from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
         try:
             return self._engine(place).connect()
         except DBAPIError as error:
             raise translate(error, place, is_connecting=True) from error
-        except PoolTimeoutError:
+        except self._too_long:
             raise _too_many(self._place, self._cap, self._wait_s) from None
 
     def _engine(self, place: Place) -> "Engine":

@@ -3,9 +3,16 @@
 Importing this loads no third-party package; connecting does.
 """
 
-from shardhash.db.drivers._errors import Fault, Place, fault_of, is_duplicate, translate
+from shardhash.db.drivers._errors import (
+    Fault,
+    Place,
+    fault_of,
+    is_duplicate,
+    session_goes_on,
+    translate,
+)
 from shardhash.db.drivers._extras import import_extra
-from shardhash.db.drivers._mysql import MySQLConnector, row_cursor
+from shardhash.db.drivers._mysql import MySQLConnector, abandon, row_cursor
 from shardhash.db.drivers._secrets import Secrets
 from shardhash.db.drivers._session import SessionSettings
 from shardhash.db.drivers._sqlite import SQLiteConnector, prepare_sqlite, set_pass
@@ -17,11 +24,13 @@ __all__ = [
     "SQLiteConnector",
     "Secrets",
     "SessionSettings",
+    "abandon",
     "fault_of",
     "import_extra",
     "is_duplicate",
     "prepare_sqlite",
     "row_cursor",
+    "session_goes_on",
     "set_pass",
     "translate",
 ]

@@ -20,7 +20,15 @@ from shardhash.errors import (
     WrongShardError,
 )
 
-__all__ = ["Fault", "Place", "fault_of", "is_duplicate", "server_code", "translate"]
+__all__ = [
+    "Fault",
+    "Place",
+    "fault_of",
+    "is_duplicate",
+    "server_code",
+    "session_goes_on",
+    "translate",
+]
 
 
 class Fault(StrEnum):
@@ -73,6 +81,8 @@ _DENIED_CODES = frozenset(
 _READ_ONLY_CODES = frozenset({1290, 1792, 1836})
 _DEADLINE_CODES = frozenset({1969, 3024})  # MariaDB's and MySQL's
 _DUPLICATE_CODES = frozenset({1062, 1586})
+_FIRST_SERVER_CODE = 1000
+_CLIENT_CODES = range(2000, 3000)
 _TLS_ERROR = 2026
 _SIGNALLED = 1644
 
@@ -159,6 +169,12 @@ def fault_of(error: BaseException) -> Fault | None:
     if isinstance(driver, sqlite3.Error):
         return Fault.LOCK_WAIT if _is_busy(driver) else None
     return None if _tls_error(driver) else _FAULTS.get(server_code(driver))
+
+
+def session_goes_on(error: Exception) -> bool:
+    """Return whether `error` of PyMySQL is the server's answer to a statement, and no more."""
+    code = server_code(error)
+    return code >= _FIRST_SERVER_CODE and code not in _CLIENT_CODES and fault_of(error) is None
 
 
 def is_duplicate(error: BaseException) -> bool:

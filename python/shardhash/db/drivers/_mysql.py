@@ -15,9 +15,11 @@ from shardhash.errors import MissingExtraError, UsageError
 if TYPE_CHECKING:
     from pymysql.connections import Connection
 
-__all__ = ["MySQLConnector", "row_cursor"]
+__all__ = ["MySQLConnector", "abandon", "row_cursor"]
 
+_CHARSET = "utf8mb4"
 _TLS_ERROR = 2026
+_RESET_CONNECTION = 0x1F
 # What a server may have set for all sessions, and what would cut, refuse or reword what is read and
 # written here. Rows are copied as they are, also those that a later CHECK would not let in.
 # The limit of time has another name on each server: each runs the comment that is for it.
@@ -70,6 +72,20 @@ class MySQLConnector:
         except errors.Error as error:
             raise error.with_traceback(None) from None  # the driver's frames hold the password
 
+    def reset(self, connection: "Connection[Any]") -> None:
+        """Make a used session like a new one: no transaction, variable, lock or temporary table.
+
+        The current database stays.
+        Source: https://mariadb.com/kb/en/com_reset_connection/.
+
+        Raises:
+            pymysql.err.Error: the server has gone, or is too old to know how.
+        """
+        connection._execute_command(_RESET_CONNECTION, b"")  # noqa: SLF001  PyMySQL has no face for it
+        connection._read_ok_packet()  # noqa: SLF001
+        connection.set_character_set(_CHARSET)
+        _set_up(connection, self._session)
+
     def _connect(self) -> "Connection[Any]":
         from pymysql.err import OperationalError
 
@@ -97,7 +113,7 @@ class MySQLConnector:
                 user=user,
                 # as bytes: text would be encoded as latin-1, and fail with the password in sight
                 password=self._secrets.password(endpoint.password, owner=owner).encode(),
-                charset="utf8mb4",
+                charset=_CHARSET,
                 client_flag=CLIENT.FOUND_ROWS,  # what SQLAlchemy expects of rowcount
                 connect_timeout=self._session.connect_timeout_s,
                 read_timeout=self._session.connect_timeout_s,  # a server that never speaks
@@ -139,9 +155,16 @@ class MySQLConnector:
         return context
 
 
+def abandon(connection: "Connection[Any]") -> None:
+    """Leave an answer that is not read to its end: closing would wait for all its rows."""
+    result = connection._result  # noqa: SLF001
+    if result is not None:
+        result.unbuffered_active = False
+
+
 def row_cursor(connection: "Connection[Any]") -> Any:
-    """Return a cursor that streams rows with PyMySQL's values, read by the compiled core."""
-    from shardhash.db.drivers._rows import RowCursor
+    """Return a cursor that streams rows through the compiled core; see ``RowCursor``."""
+    from shardhash.db.drivers._rows import RowCursor  # loads PyMySQL
 
     return RowCursor(connection)
 

@@ -73,13 +73,20 @@ class RowCursor(SSCursor):  # type: ignore[misc]
 
     def close(self) -> None:
         """Read the answer to its end, and give the connection's stream back as it was."""
-        connection, ahead = self.connection, self._ahead
+        connection = self.connection
         try:
             super().close()
         finally:
-            if ahead is not None and connection is not None:
-                self._ahead = None
-                ahead.leave(connection)
+            self._leave(connection)
+
+    def leave(self) -> None:
+        """Give the connection's stream back at once; where rows are left, the connection ends."""
+        self._leave(self.connection)
+
+    def _leave(self, connection: "Connection[Any] | None") -> None:
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and connection is not None:
+            ahead.leave(connection)
 
 
 class _Ahead:

@@ -29,7 +29,7 @@ from shardhash.db.query._explanation import Explanation, ShardStatement
 from shardhash.db.query._options import QueryOptions
 from shardhash.db.query._result import QueryResult
 from shardhash.db.query._text import Params, read_text, values_of
-from shardhash.db.workers import run_tasks
+from shardhash.db.workers import read_plain, run_tasks
 
 __all__ = [
     "Engine",
@@ -77,7 +77,14 @@ def make_engine(
     from shardhash.db.query._engine import QueryEngine
 
     runner = partial(run_tasks, connections=connections)
-    return QueryEngine(config, connections, router, runner, source=source)
+    return QueryEngine(
+        config,
+        connections,
+        router,
+        runner,
+        read_plain=partial(read_plain, connections),
+        source=source,
+    )
 
 
 def query_options(

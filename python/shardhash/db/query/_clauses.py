@@ -16,6 +16,7 @@ __all__ = [
     "dialect",
     "direction_of",
     "parse",
+    "parse_tokens",
     "split_at",
     "tokens_of",
     "value_of",
@@ -80,8 +81,15 @@ def parse(text: str, backend: Backend) -> exp.Expr:
     Raises:
         QueryRefusedError: it is not understood, or more than one.
     """
+    return parse_tokens(text, backend)[0]
+
+
+def parse_tokens(text: str, backend: Backend) -> tuple[exp.Expr, list[Token]]:
+    """Return the syntax tree of one statement, and the tokens it was made of; raises likewise."""
+    server = sqlglot.Dialect.get_or_raise(dialect(backend))
     try:
-        found = [tree for tree in sqlglot.parse(text, dialect=dialect(backend)) if tree]
+        tokens = server.tokenize(text)
+        found = [tree for tree in server.parser().parse(tokens, text) if tree]
     except (sqlglot.errors.SqlglotError, RecursionError) as error:
         raise QueryRefusedError(
             f"the statement is not understood: {str(error).splitlines()[0][:200]}",
@@ -91,7 +99,7 @@ def parse(text: str, backend: Backend) -> exp.Expr:
         raise QueryRefusedError(
             f"one statement was asked for, found {len(found)}", next_step="send them one by one"
         )
-    return found[0]
+    return found[0], tokens
 
 
 def tokens_of(text: str, backend: Backend) -> list[Token]:

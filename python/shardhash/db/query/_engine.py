@@ -12,7 +12,7 @@ from shardhash.db.config import Config
 from shardhash.db.connections import ConnectionManager
 from shardhash.db.mapping import KeyRouter
 from shardhash.db.query._answer import answer_of, limit_of
-from shardhash.db.query._clauses import cut, parse
+from shardhash.db.query._clauses import cut, parse_tokens
 from shardhash.db.query._explanation import Explanation, ShardStatement, staged
 from shardhash.db.query._facts import Settings, TableFacts, read_definition, read_settings
 from shardhash.db.query._options import QueryOptions
@@ -26,6 +26,7 @@ from shardhash.db.query._windows import WindowQuery
 from shardhash.db.query._writes import WritePlan
 from shardhash.db.tasks import ResultColumn, Row, ShardRows, ShardTask, TaskRunner
 from shardhash.db.topology import Backend, TableRule
+from shardhash.db.workers import PlainReader
 from shardhash.errors import PreflightError, QueryRefusedError, UsageError
 
 __all__ = ["QueryEngine"]
@@ -60,12 +61,14 @@ class QueryEngine:
         router: Callable[[str], KeyRouter],
         runner: TaskRunner,
         *,
+        read_plain: PlainReader,
         source: str | None = None,
     ) -> None:
         self._config = config
         self._connections = connections
         self._router = router
         self._runner = runner
+        self._read_plain = read_plain
         self._source = source
         self._plans: dict[object, ReadPlan] = {}
         self._facts: dict[str, TableFacts | None] = {}
@@ -88,8 +91,7 @@ class QueryEngine:
             later, question = self._later(plan, values)
             return later.answer(self.query(*question, options), memory=memory)
         if route.is_single:
-            task = self._task(route.shards[0], plan.text.sent, values, options)
-            return self._run([task], options, lambda answers: (answers[0].columns, answers[0].rows))
+            return self._read_one(route.shards[0], plan, values, options)
         reductions = self._reductions(plan, route, values)
         tasks = [
             self._reduced_task(shard, reduction, plan.backend, values, options)
@@ -98,6 +100,19 @@ class QueryEngine:
         return self._run(
             tasks, options, lambda answers: answer_of(answers, reductions[0], values, memory=memory)
         )
+
+    def _read_one(
+        self, shard: str, plan: ReadPlan, values: tuple[object, ...], options: QueryOptions
+    ) -> QueryResult:
+        """Ask one shard the statement as it is; on MySQL in one round trip where that is safe."""
+        if plan.is_plain and options.executor is None:
+            answer = self._read_plain(shard, plan.text.sent, values, options.deadline_s)
+            if answer is not None:
+                description, rows, end = answer
+                columns = plan.columns_of(description)
+                return QueryResult(columns, rows, shards=(shard,), close=end)
+        task = self._task(shard, plan.text.sent, values, options)
+        return self._run([task], options, lambda answers: (answers[0].columns, answers[0].rows))
 
     def _run(
         self, tasks: Sequence[ShardTask], options: QueryOptions, answer: "Answer"
@@ -205,7 +220,7 @@ class QueryEngine:
         text = read_text(statement, params, backend)
         if options.shards is not None and len(options.shards) == 1:
             return _Named(text, backend)
-        tree = parse(text.clean, backend)
+        tree, tokens = parse_tokens(text.clean, backend)
         settings = self._check_mode(text, backend, options)
         if isinstance(tree, exp.Insert | exp.Update | exp.Delete):
             return self._write_plan(tree, text, backend, options)
@@ -216,6 +231,7 @@ class QueryEngine:
                 next_step="name the shard: shards=[...]; or run it on each with BroadcastQuery",
             )
         plan = ReadPlan.make(text, tree, backend, self._config, self.facts_of)
+        plan.is_plain = backend is Backend.MYSQL and plan.leaves_nothing(tokens)
         if settings is not None:
             plan.division_scale = settings.division_scale
         return plan

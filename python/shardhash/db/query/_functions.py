@@ -6,7 +6,7 @@ from sqlglot import Token, TokenType
 
 from shardhash.db.query._refusal import Refusal
 
-__all__ = ["AGGREGATES", "OTHER_AGGREGATES", "unknown_function"]
+__all__ = ["AGGREGATES", "OTHER_AGGREGATES", "leaves_nothing", "unknown_function"]
 
 AGGREGATES = frozenset({"COUNT", "SUM", "AVG", "MIN", "MAX"})
 
@@ -51,13 +51,39 @@ _BARE = frozenset(
     UTC_DATE UTC_TIME UTC_TIMESTAMP SYSDATE
     """.split()  # noqa: SIM905
 )
+_OF_MOMENT = _BARE | frozenset(
+    """
+    NOW CURDATE CURTIME UNIX_TIMESTAMP FROM_UNIXTIME RAND UUID DATABASE SCHEMA USER SESSION_USER
+    SYSTEM_USER VERSION CONNECTION_ID SLEEP
+    """.split()  # noqa: SIM905
+)
+"""What may differ each time it is asked, and changes nothing."""
+
+_LOCKING_OR_WRITING = frozenset({"INTO", "FOR", "LOCK", "PROCEDURE", "SQL_CALC_FOUND_ROWS"})
 _PUNCTUATION = {TokenType.R_PAREN, TokenType.L_PAREN, TokenType.COMMA}
 _MOMENTS = frozenset({"now", "localtime", "utc"})
 _VARIABLES = {TokenType.PARAMETER, TokenType.SESSION_PARAMETER}
 
 
-def unknown_function(tokens: Sequence[Token]) -> Refusal | None:
-    """Return why shards may differ on a statement: a function of time, chance or session."""
+def leaves_nothing(tokens: Sequence[Token]) -> bool:
+    """Return whether a SELECT is known to change nothing of its session, nor to write or lock.
+
+    A function that is not known may be a stored one, which could set a variable.
+    """
+    for token in tokens:
+        is_word = token.token_type is not TokenType.STRING
+        if is_word and token.text.split(" ")[0].upper() in _LOCKING_OR_WRITING:
+            return False
+    return unknown_function(tokens, beside=_OF_MOMENT) is None
+
+
+def unknown_function(
+    tokens: Sequence[Token], *, beside: frozenset[str] = frozenset()
+) -> Refusal | None:
+    """Return why shards may differ on a statement: a function of time, chance or session.
+
+    Those of `beside` are let through.
+    """
     following = [*tokens[1:], None]
     before: Token | None = None
     for token, after in zip(tokens, following, strict=True):
@@ -75,8 +101,10 @@ def unknown_function(tokens: Sequence[Token]) -> Refusal | None:
                 return _of_session(f"'{token.text}'")
             continue
         if token.token_type is TokenType.IDENTIFIER or is_qualified:
-            if is_call and is_qualified:
+            if is_call:
                 return _of_session(name)
+            continue
+        if name in beside:
             continue
         if name in _BARE:
             return _of_session(name)

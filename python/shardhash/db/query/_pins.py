@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from sqlglot import exp
 
@@ -166,8 +166,10 @@ def shards_of(cells: Cells, router: KeyRouter) -> frozenset[str] | None:
     """Return the shards of cells; None stands for every one."""
     if cells is None:
         return None
-    owners = router.placement.range_shards if isinstance(router.placement, RangeMap) else ()
-    return frozenset(cell if isinstance(cell, str) else owners[cell] for cell in cells)
+    if not isinstance(router.placement, RangeMap):
+        return cast("frozenset[str]", cells)
+    owners = router.placement.range_shards
+    return frozenset(owners[cell] for cell in cast("frozenset[int]", cells))
 
 
 def pin_of(condition: exp.Expr, column: "ColumnTest") -> Pin:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from sqlglot import exp
+from sqlglot import Token, exp
 
 from shardhash.db import sql
 from shardhash.db.config import Config
@@ -11,7 +11,7 @@ from shardhash.db.mapping import KeyRouter
 from shardhash.db.query._blocks import Analysis, Block, has_aggregate, is_strict_key, windows_of
 from shardhash.db.query._clauses import cut, tokens_of
 from shardhash.db.query._facts import FactsOf, TableFacts
-from shardhash.db.query._functions import unknown_function
+from shardhash.db.query._functions import leaves_nothing, unknown_function
 from shardhash.db.query._groups import distinct_rows, group_rows
 from shardhash.db.query._pins import EVERYWHERE, Pin, Values, shards_of
 from shardhash.db.query._reader import analyze
@@ -21,7 +21,7 @@ from shardhash.db.query._stages import inner_query
 from shardhash.db.query._text import QueryText
 from shardhash.db.query._typing import Ask
 from shardhash.db.query._windows import needs_all_rows
-from shardhash.db.tasks import ResultColumn
+from shardhash.db.tasks import ResultColumn, result_columns
 from shardhash.db.topology import Backend
 from shardhash.errors import UsageError
 
@@ -52,7 +52,10 @@ class Route:
 
 @dataclass(slots=True)
 class ReadPlan:
-    """One statement under one configuration; kept and used again with other values."""
+    """One statement under one configuration; kept and used again with other values.
+
+    ``is_plain`` tells that it may run in a session kept for statements that leave nothing there.
+    """
 
     text: QueryText
     backend: Backend
@@ -63,6 +66,8 @@ class ReadPlan:
     limits: tuple[tuple[KeyRouter, Pin], ...]
     driving: tuple[tuple[KeyRouter, Pin], ...]
     division_scale: int = 4
+    is_plain: bool = False
+    _described: tuple[object, tuple[ResultColumn, ...]] = (None, ())
     _reductions: dict[str, Reduction] = field(default_factory=dict)
 
     @classmethod
@@ -91,6 +96,22 @@ class ReadPlan:
             if item.key_facts is not None and item.key_facts.router is not None
         )
         return cls(text, backend, query, block, analysis, config, limits, driving)
+
+    def leaves_nothing(self, tokens: Sequence[Token]) -> bool:
+        """Return whether a statement of these tokens is known to change nothing of its session.
+
+        A view may call stored functions, which can.
+        """
+        tables = [facts.table for facts in self.analysis.global_tables]
+        return all(table.kind == "table" for table in tables) and leaves_nothing(tokens)
+
+    def columns_of(self, description: Sequence[Sequence[object]]) -> tuple[ResultColumn, ...]:
+        """Return the columns of one shard's answer, as ``result_columns`` does."""
+        known, columns = self._described
+        if known != description:
+            columns = result_columns(description, self.backend)
+            self._described = (description, columns)
+        return columns
 
     def route(self, values: Values) -> Route:
         """Return the shards for the values of the placeholders.

@@ -31,7 +31,7 @@ class QueryResult:
         rows: Iterator[Row],
         *,
         shards: tuple[str, ...],
-        close: Callable[[], None] = lambda: None,
+        close: Callable[[], None] | None = None,
         committed: Mapping[str, int] = _NOTHING,
         failed: Mapping[str, str] = _NOTHING,
     ) -> None:
@@ -80,9 +80,10 @@ class QueryResult:
 
     def close(self) -> None:
         """End what is still under way; a closed result has no rows left."""
-        close, self._close = self._close, lambda: None
+        close, self._close = self._close, None
         self._rows = iter(())
-        close()
+        if close is not None:
+            close()
 
     def __enter__(self) -> Self:
         """Return the result itself."""

@@ -12,15 +12,18 @@ from shardhash.db.connections import ConnectionManager
 from shardhash.db.tasks import ShardRows, ShardTask
 from shardhash.db.workers._dask import dask_executor
 from shardhash.db.workers._direct import Direct
+from shardhash.db.workers._plain import PlainReader, read_plain
 from shardhash.db.workers._remote import Submission
 from shardhash.db.workers._threads import Fanout, ShardOutcome
 from shardhash.db.workers._worker import QueryWorker, TaskAnswer
 
 __all__ = [
+    "PlainReader",
     "QueryWorker",
     "ShardOutcome",
     "TaskAnswer",
     "dask_executor",
+    "read_plain",
     "run_everywhere",
     "run_tasks",
 ]

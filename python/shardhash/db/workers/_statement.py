@@ -22,10 +22,18 @@ from shardhash.errors import DeadlineError, UsageError
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["EndedError", "OpenStatement", "Statement", "block_bytes"]
+__all__ = [
+    "FIRST_BLOCK_ROWS",
+    "EndedError",
+    "OpenStatement",
+    "Statement",
+    "block_bytes",
+    "next_row_count",
+    "with_deadline",
+]
 
+FIRST_BLOCK_ROWS = 64
 _BLOCK_BYTES = 256 * 1024
-_FIRST_BLOCK_ROWS = 64
 _MOST_BLOCK_ROWS = 4096
 _STEPS_BETWEEN_LOOKS = 20_000  # of SQLite's virtual machine: well under a millisecond
 _VALUE_BYTES = 32
@@ -135,7 +143,7 @@ class Statement:
 
     def _blocks(self, cursor: Any) -> Iterator[Sequence[Row]]:
         """Yield the rows in blocks of about the same size in bytes."""
-        row_count = _FIRST_BLOCK_ROWS
+        row_count = FIRST_BLOCK_ROWS
         while not self.is_fetched:
             block = cursor.fetchmany(row_count)
             if self._is_ended:
@@ -143,14 +151,24 @@ class Statement:
             self.is_fetched = len(block) < row_count
             if block:
                 yield block
-                fitting = row_count * _BLOCK_BYTES // max(block_bytes(block), 1)
-                row_count = max(1, min(fitting, 4 * row_count, _MOST_BLOCK_ROWS))
+                row_count = next_row_count(block)
+
+
+def next_row_count(block: Sequence[Row]) -> int:
+    """Return how many rows to fetch after a full block, so that they take about 256 KiB."""
+    fitting = len(block) * _BLOCK_BYTES // max(block_bytes(block), 1)
+    return max(1, min(fitting, 4 * len(block), _MOST_BLOCK_ROWS))
 
 
 def block_bytes(block: Sequence[Row]) -> int:
     """Return about how many bytes rows take."""
     texts = sum(len(value) for row in block for value in row if isinstance(value, (str, bytes)))
     return texts + len(block) * len(block[0]) * _VALUE_BYTES
+
+
+def with_deadline(sql: str, deadline_s: float) -> str:
+    """Return a statement with its deadline, as MariaDB takes it."""
+    return f"SET STATEMENT max_statement_time = {max(deadline_s, 1e-3):.6f} FOR {sql}"
 
 
 def _is_mariadb(connection: "Connection") -> bool:
@@ -161,7 +179,7 @@ def _is_mariadb(connection: "Connection") -> bool:
 def _mysql(driver: Any, task: ShardTask, *, is_mariadb: bool) -> Iterator[Any]:
     sql, deadline_s = task.sql, task.deadline_s
     if deadline_s is not None and is_mariadb:
-        sql = f"SET STATEMENT max_statement_time = {max(deadline_s, 1e-3):.6f} FOR {sql}"
+        sql = with_deadline(sql, deadline_s)
     with (
         _session_deadline(driver, None if is_mariadb else deadline_s),
         closing(row_cursor(driver)) as cursor,
