@@ -7,7 +7,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["server_fixtures", "mongo"]
+pytest_plugins = ["server_fixtures", "hostile_servers", "mongo"]
 
 settings.register_profile("dev", max_examples=60, deadline=None)
 settings.register_profile(

@@ -7,7 +7,7 @@ from shardhash.cli._applying import add_apply_options, plan_or_apply
 from shardhash.cli._changes import names
 from shardhash.cli._commands import Commands, Parser
 from shardhash.cli._console import Console, Outcome
-from shardhash.cli._words import name_and_column
+from shardhash.cli._words import byte_count, name_and_column
 from shardhash.cli._workers import add_dask_options, dask_workers
 from shardhash.errors import UsageError
 
@@ -21,6 +21,7 @@ class MoveOptions(TypedDict):
     fence_wait_s: float
     app_stopped: bool
     quarantine: bool
+    target_free_bytes: int | None
 
 
 def register_changes(shard: Commands) -> None:
@@ -83,6 +84,7 @@ def _register_new_shards(shard: Commands) -> None:
     clone.add_argument("target", metavar="TARGET", help="the name of the copy")
     clone.add_argument("--instance", metavar="I", help="where it is made (default: with NAME)")
     clone.add_argument("--database", metavar="D", help="the name of its database")
+    _add_target_free(clone)
     attach = _command(
         shard,
         "attach",
@@ -213,6 +215,16 @@ def _add_freeze(parser: Parser) -> None:
     parser.add_argument(
         "--quarantine", action="store_true", help="keep the old rows when they go, for a look"
     )
+    _add_target_free(parser)
+
+
+def _add_target_free(parser: Parser) -> None:
+    parser.add_argument(
+        "--target-free",
+        metavar="SIZE",
+        type=byte_count,
+        help="the room where the rows go, such as 500G: a server does not tell its own",
+    )
 
 
 def _move_options(options: argparse.Namespace) -> MoveOptions:
@@ -222,6 +234,7 @@ def _move_options(options: argparse.Namespace) -> MoveOptions:
         "fence_wait_s": options.fence_wait,
         "app_stopped": options.app_stopped,
         "quarantine": options.quarantine,
+        "target_free_bytes": options.target_free,
     }
 
 
@@ -282,7 +295,11 @@ def _clone(options: argparse.Namespace, console: Console) -> Outcome:
         options,
         console,
         lambda operations: operations.plan_clone(
-            options.name, options.target, instance=options.instance, database=options.database
+            options.name,
+            options.target,
+            instance=options.instance,
+            database=options.database,
+            target_free_bytes=options.target_free,
         ),
     )
 

@@ -1,5 +1,7 @@
 """Parts of a configuration as words and as data, for every command that shows them."""
 
+import re
+from argparse import ArgumentTypeError
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -8,12 +10,23 @@ from shardhash.cli._table import count, table
 if TYPE_CHECKING:
     from shardhash.db.topology import Instance, Mapping
 
-__all__ = ["address_words", "mapping_data", "mapping_table", "name_and_column"]
+__all__ = ["address_words", "byte_count", "mapping_data", "mapping_table", "name_and_column"]
+
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMGT]?)(?:i?B)?", re.IGNORECASE)
+_POWERS = ("", "K", "M", "G", "T")
 
 
 def address_words(instance: "Instance") -> str:
     """Return where an instance is: host and port, socket, or directory."""
     return instance.directory or (instance.endpoint.address if instance.endpoint else "")
+
+
+def byte_count(text: str) -> int:
+    """Return a size such as ``500G``, ``1.5T`` or a plain number, in bytes."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ArgumentTypeError(f"must be a number of bytes, or end in K, M, G or T, found {text}")
+    return int(float(match[1]) * 1024 ** _POWERS.index(match[2].upper()))
 
 
 def mapping_data(mapping: "Mapping") -> dict[str, object]:

@@ -8,7 +8,7 @@ from shardhash.db.cluster import Cluster
 from shardhash.db.query import read_text, values_of
 from shardhash.db.tasks import ShardTask
 from shardhash.db.workers import ShardOutcome, run_everywhere
-from shardhash.errors import ShardhashError, UsageError
+from shardhash.errors import ShardhashError, UsageError, WrongShardError
 
 __all__ = ["BroadcastQuery", "BroadcastResult"]
 
@@ -41,7 +41,8 @@ class BroadcastQuery:
 
     The text goes to every shard as it is: nothing is added to it, so rows that a shard holds
     without owning them, during a move, are seen and changed too. A shard's commit does not wait
-    for the others'. Thread-safe.
+    for the others', so that a write which meets a guard is not tried again; the map is read anew.
+    Thread-safe.
 
     Args:
         cluster: whose shards are asked.
@@ -97,6 +98,10 @@ class BroadcastQuery:
                 ShardTask(shard=shard, sql=text.sent, parameters=values, deadline_s=deadline_s)
             )
         result = BroadcastResult(tuple(run_everywhere(tasks, connections=connections)))
+        for error in result.errors.values():
+            if isinstance(error, WrongShardError):
+                self._cluster.learn_from(error)
+                break
         if self._on_error == "raise":
             for error in result.errors.values():
                 raise error

@@ -4,7 +4,7 @@
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shardhash.db.topology import Backend
 from shardhash.errors import PreflightError
@@ -72,7 +72,8 @@ class Column:
 class ForeignKey:
     """A reference from ``table`` to ``parent`` and what changing the parent's row does.
 
-    A table of another database has its database before its name.
+    A table of another database has its database before its name. ``columns`` refer to
+    ``parent_columns``; both are known of a table's own references only.
     """
 
     name: str
@@ -80,6 +81,8 @@ class ForeignKey:
     parent: str
     on_delete: str
     on_update: str = "RESTRICT"
+    columns: tuple[str, ...] = field(default=(), compare=False)
+    parent_columns: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def changes_rows(self) -> bool:

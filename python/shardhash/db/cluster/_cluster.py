@@ -2,9 +2,9 @@
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -130,13 +130,18 @@ class Cluster:
         Nothing is committed for you; leaving the block rolls back what is open. ``read_only`` goes
         to a read endpoint, where the shard has one, and minds the age of the map.
 
+        A write that a guard refuses leaves the block as WrongShardError, when the map has been read
+        anew: run the whole transaction again, from this call on. In state ``fenced`` the slot is
+        being moved, and it is of use only after a while.
+
         Raises:
             StaleMapError: the map is too old for a read, and ``stale_reads`` is ``"refuse"``.
+            WrongShardError: the shard takes no writes for the key; nothing was committed.
         """
         view = self._current()
         shard = view.router(mapping).shard_for(key)
         if not read_only:
-            return view.connections.write(shard)
+            return self._minding_guards(view.connections.write(shard))
         self._mind_age()
         return view.connections.read(shard)
 
@@ -155,7 +160,9 @@ class Cluster:
         """Return the answer that one database with all rows would give, or refuse.
 
         A write goes to the shard that its keys pin, and is committed there. If a guard there says
-        that the rows have moved, the map is read anew and the write tried once more.
+        that the rows have moved, the map is read anew and the write tried once more. With
+        ``best_effort`` a part that meets a guard is in the result's ``failed`` and is not tried
+        again, because other parts are committed; the map has been read anew then.
 
         Args:
             sql: one statement, with ``%s`` or ``%(name)s`` for values on every backend.
@@ -186,13 +193,41 @@ class Cluster:
             best_effort=best_effort,
             memory_mb=memory_mb,
         )
+        view = self._current()
         try:
-            return self._current().engine.query(sql, params, options)
+            result = view.engine.query(sql, params, options)
         except WrongShardError as error:
-            if self._watch.refresh() != "new":
+            self.learn_from(error)
+            if self._current() is view:
                 raise
-            _LOG.info("write_met_guard", extra={"fields": {"error": str(error)}})
+        else:
+            if result.failed:
+                self.refresh()  # other shards have committed, so that all cannot be tried again
+            return result
         return self._current().engine.query(sql, params, options)
+
+    def learn_from(self, error: WrongShardError) -> None:
+        """Read the map anew because a guard has refused a write, and let the error say so.
+
+        What this cluster runs itself does so by itself. Call it for an error of connections that
+        came from elsewhere. A store that is down changes nothing.
+        """
+        answered = self.refresh()
+        if answered and error.state != "fenced":
+            error.next_step = "the map has been read anew: run the whole transaction again"
+        fields = {"error": str(error), "map_confirmed": answered}
+        _LOG.info("write_met_guard", extra={"fields": fields})
+
+    @contextmanager
+    def _minding_guards(
+        self, block: "AbstractContextManager[Connection]"
+    ) -> "Iterator[Connection]":
+        try:
+            with block as connection:
+                yield connection
+        except WrongShardError as error:
+            self.learn_from(error)
+            raise
 
     def explain(
         self,

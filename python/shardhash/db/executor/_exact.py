@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["ExactWriter", "Row"]
 
 _STATEMENT_BYTES = 1_000_000
-_PACKET_SHARE = 0.9  # of max_allowed_packet; the rest is for the head of the statement
 
 Row = Any
 """A row as ``sql.read_page`` reads it: SQL in bytes for MySQL, a tuple of values for SQLite."""
@@ -54,7 +53,7 @@ class ExactWriter:
     def room(self, connection: "Connection") -> int:
         """Return how many bytes of tuples the target's MySQL server takes in a statement."""
         [(packet,)] = fetch(connection, sql.packet_size())
-        return int(packet * _PACKET_SHARE) - len(sql.insert_head(self.table))
+        return sql.row_room(self.table, packet)
 
     def insert_text(self, connection: "Connection", text: bytes, count: int) -> None:
         """Insert the ``count`` rows of a text of tuples."""

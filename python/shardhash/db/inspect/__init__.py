@@ -4,7 +4,6 @@ from shardhash.db.inspect._ddl import Program, database_defaults, program_ddl, t
 from shardhash.db.inspect._keys import KeyReader
 from shardhash.db.inspect._objects import (
     DatabaseObject,
-    free_bytes,
     list_objects,
     table_size_bytes,
 )
@@ -16,7 +15,6 @@ __all__ = [
     "Program",
     "database_defaults",
     "database_identity",
-    "free_bytes",
     "inspect_table",
     "list_objects",
     "program_ddl",

@@ -1,12 +1,10 @@
-"""What is in a database besides rows: its objects, their sizes, and the room that is left.
+"""What is in a database besides rows: its objects and their sizes.
 
 Sources: the INFORMATION_SCHEMA tables of MariaDB and MySQL; https://sqlite.org/schematab.html.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shardhash.db.schema import OWN_PREFIX, Table
@@ -16,7 +14,7 @@ from shardhash.db.topology import Backend
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["DatabaseObject", "free_bytes", "list_objects", "table_size_bytes"]
+__all__ = ["DatabaseObject", "list_objects", "table_size_bytes"]
 
 _TABLES = """
     SELECT TABLE_TYPE, TABLE_NAME, TABLE_ROWS FROM information_schema.TABLES
@@ -74,15 +72,6 @@ def table_size_bytes(connection: "Connection", table: Table) -> int | None:
         return _sqlite_size(connection, table)
     found = _rows(connection, _SIZE, table.name)
     return int(found[0][0]) if found and found[0][0] is not None else None
-
-
-def free_bytes(connection: "Connection", backend: Backend) -> int | None:
-    """Return the room on the file system of a SQLite file; a server does not tell its own."""
-    if backend is not Backend.SQLITE:
-        return None
-    file = Path(_rows(connection, "PRAGMA database_list")[0][2])
-    found = os.statvfs(file)
-    return found.f_bavail * found.f_frsize
 
 
 def _sqlite_objects(connection: "Connection") -> list[DatabaseObject]:

@@ -5,6 +5,7 @@ Sources: the INFORMATION_SCHEMA tables of MariaDB and MySQL; https://sqlite.org/
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,11 @@ _PARENTS = """
            UPDATE_RULE, DATABASE()
     FROM information_schema.REFERENTIAL_CONSTRAINTS
     WHERE CONSTRAINT_SCHEMA = DATABASE() AND TABLE_NAME = %s ORDER BY CONSTRAINT_NAME"""
+_REFERENCES = """
+    SELECT CONSTRAINT_NAME, COLUMN_NAME, REFERENCED_COLUMN_NAME
+    FROM information_schema.KEY_COLUMN_USAGE
+    WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s AND REFERENCED_COLUMN_NAME IS NOT NULL
+    ORDER BY CONSTRAINT_NAME, ORDINAL_POSITION"""
 _CHECKS = """
     SELECT CONSTRAINT_NAME FROM information_schema.TABLE_CONSTRAINTS
     WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s AND CONSTRAINT_TYPE = 'CHECK'
@@ -105,10 +111,7 @@ def _mysql_table(connection: "Connection", name: str) -> Table:
             _mysql_reference(row, table=_beside(row), parent=name)
             for row in _rows(connection, _CHILDREN, name)
         ),
-        parents=tuple(
-            _mysql_reference(row, table=name, parent=_beside(row))
-            for row in _rows(connection, _PARENTS, name)
-        ),
+        parents=_mysql_parents(connection, name),
         checks=tuple(row[0] for row in _rows(connection, _CHECKS, name)),
         triggers=triggers,
         delete_triggers=_on_delete(triggers),
@@ -134,6 +137,19 @@ def _mysql_unique_keys(indexes: Sequence[Any]) -> tuple[UniqueKey, ...]:
 
 def _mysql_reference(row: Sequence[Any], *, table: str, parent: str) -> ForeignKey:
     return ForeignKey(name=row[0], table=table, parent=parent, on_delete=row[3], on_update=row[4])
+
+
+def _mysql_parents(connection: "Connection", name: str) -> tuple[ForeignKey, ...]:
+    found = _rows(connection, _PARENTS, name)
+    pairs = _rows(connection, _REFERENCES, name) if found else []
+    return tuple(
+        replace(
+            _mysql_reference(row, table=name, parent=_beside(row)),
+            columns=tuple(pair[1] for pair in pairs if pair[0] == row[0]),
+            parent_columns=tuple(pair[2] for pair in pairs if pair[0] == row[0]),
+        )
+        for row in found
+    )
 
 
 def _beside(row: Sequence[Any]) -> str:
@@ -249,12 +265,29 @@ def _sqlite_children(connection: "Connection", name: str) -> list[ForeignKey]:
 
 
 def _sqlite_references(connection: "Connection", name: str) -> list[ForeignKey]:
-    return [
-        ForeignKey(
-            name=f"{name}.{row[3]}", table=name, parent=row[2], on_update=row[5], on_delete=row[6]
+    """Return the references of a table, one for each column of each."""
+    rows = sorted(_rows(connection, _pragma("foreign_key_list", name)), key=lambda row: row[:2])
+    found = []
+    for row in rows:
+        together = [each for each in rows if each[0] == row[0]]
+        columns = tuple(each[3] for each in together)
+        parents = tuple(each[4] for each in together)
+        if None in parents:  # the parent's primary key, by being left out
+            info = _rows(connection, _pragma("table_info", row[2]))
+            in_key = sorted((each for each in info if each[5]), key=lambda each: each[5])
+            parents = tuple(each[1] for each in in_key)
+        found.append(
+            ForeignKey(
+                name=f"{name}.{row[3]}",
+                table=name,
+                parent=row[2],
+                on_update=row[5],
+                on_delete=row[6],
+                columns=columns,
+                parent_columns=parents,
+            )
         )
-        for row in _rows(connection, _pragma("foreign_key_list", name))
-    ]
+    return found
 
 
 def _sqlite_triggers(connection: "Connection", name: str) -> tuple[Trigger, ...]:

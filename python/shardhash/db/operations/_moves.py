@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from shardhash.db import guard
+from shardhash.db.operations._hazards import free_room
 from shardhash.db.operations._reader import FactReader
 from shardhash.db.operations._shards import ShardPlanner
 from shardhash.db.plan import Plan, Step
@@ -208,19 +209,7 @@ class MovePlanner:
         self.reader.check_privileges("move", present)
         unguarded = self._unguarded(guarded_as or rule, moves, present, options)
         facts = [
-            MoveFacts(
-                source=source,
-                target=target,
-                slots=slots,
-                tables=[
-                    self.reader.movable_facts(
-                        rule, table, source, None if target in new else target, slots
-                    )
-                    for table in rule.tables
-                ],
-                unguarded=unguarded,
-                strangers=self.reader.strangers(rule, target, slots) if options.sync else {},
-            )
+            self._move_facts(rule, source, target, slots, options, allocate, unguarded)
             for source, target, slots in moves
         ]
         return plan_moves(
@@ -234,6 +223,43 @@ class MovePlanner:
             allocate=allocate,
             first_steps=first_steps,
             last_steps=last_steps,
+        )
+
+    def _move_facts(
+        self,
+        rule: Mapping,
+        source: str,
+        target: str,
+        slots: SlotSet,
+        options: MoveOptions,
+        allocate: AllocateFacts | None,
+        unguarded: dict[str, str],
+    ) -> MoveFacts:
+        reader = self.reader
+        is_new = allocate is not None and allocate.shard == target
+        instance = reader.config.shard(source).instance
+        place = allocate.instance if allocate and is_new else reader.config.shard(target).instance
+        hazards = reader.hazards(source, place, is_beside=instance == place and not options.sync)
+        tables = reader.tables(source, rule)
+        return MoveFacts(
+            source=source,
+            target=target,
+            slots=slots,
+            tables=[
+                reader.movable_facts(
+                    rule,
+                    table,
+                    source,
+                    None if is_new else target,
+                    slots,
+                    tables=tables,
+                    hazards=hazards,
+                )
+                for table in rule.tables
+            ],
+            unguarded=unguarded,
+            strangers=reader.strangers(rule, target, slots) if options.sync else {},
+            free_bytes=free_room(reader.config.instance(place), options.target_free_bytes),
         )
 
     def _unguarded(

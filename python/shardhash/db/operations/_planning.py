@@ -144,6 +144,7 @@ class PlanningFace:
         instance: str | None = None,
         using: str = "native",
         database: str | None = None,
+        target_free_bytes: int | None = None,
     ) -> Plan:
         """Plan an equal copy of a shard, which ends detached; only reads.
 
@@ -153,8 +154,16 @@ class PlanningFace:
             instance: where the copy is made; None: where the shard is.
             using: ``"native"``: pages of one consistent snapshot over SQL.
             database: the name of its database; None: after that of the shard.
+            target_free_bytes: as of ``plan_split``.
         """
-        return self._shards.clone(shard, target, instance=instance, using=using, database=database)
+        return self._shards.clone(
+            shard,
+            target,
+            instance=instance,
+            using=using,
+            database=database,
+            target_free_bytes=target_free_bytes,
+        )
 
     def plan_attach(
         self,
@@ -165,6 +174,7 @@ class PlanningFace:
         fence_wait_s: float = FENCE_WAIT_S,
         app_stopped: bool = False,
         quarantine: bool = False,
+        target_free_bytes: int | None = None,
     ) -> Plan:
         """Plan to hand a detached copy all slots of the shard it was copied from; only reads."""
         options = MoveOptions(
@@ -173,6 +183,7 @@ class PlanningFace:
             quarantine=quarantine,
             sync=True,
             fence_wait_s=fence_wait_s,
+            target_free_bytes=target_free_bytes,
         )
         return self._moves.attach(shard, slots_of, options=options)
 
@@ -230,6 +241,7 @@ class PlanningFace:
         fence_wait_s: float = FENCE_WAIT_S,
         app_stopped: bool = False,
         quarantine: bool = False,
+        target_free_bytes: int | None = None,
         database: str | None = None,
     ) -> Plan:
         """Plan to move a part of a shard's slots to another that owns none; only reads.
@@ -250,6 +262,8 @@ class PlanningFace:
             fence_wait_s: how long the fence waits for the transactions in its way.
             app_stopped: nobody writes; guards are not needed.
             quarantine: keep the source's old rows when they go.
+            target_free_bytes: the room where the rows go; None: a file system is asked, a
+                server's is not known.
             database: the name of a new shard's database.
 
         Raises:
@@ -261,6 +275,7 @@ class PlanningFace:
             app_stopped=app_stopped,
             quarantine=quarantine,
             fence_wait_s=fence_wait_s,
+            target_free_bytes=target_free_bytes,
         )
         if at is not None:
             return self._ranges.split(
@@ -294,6 +309,7 @@ class PlanningFace:
         fence_wait_s: float = FENCE_WAIT_S,
         app_stopped: bool = False,
         quarantine: bool = False,
+        target_free_bytes: int | None = None,
     ) -> Plan:
         """Plan to move slots with their rows from one shard to another; only reads.
 
@@ -305,6 +321,7 @@ class PlanningFace:
             app_stopped=app_stopped,
             quarantine=quarantine,
             fence_wait_s=fence_wait_s,
+            target_free_bytes=target_free_bytes,
         )
         return self._moves.move(
             source, target, slots=_slots(slots) or SlotSet(), mapping=mapping, options=options
@@ -330,6 +347,7 @@ class PlanningFace:
         fence_wait_s: float = FENCE_WAIT_S,
         app_stopped: bool = False,
         quarantine: bool = False,
+        target_free_bytes: int | None = None,
     ) -> Plan:
         """Plan to make the two ranges beside a bound one; only reads.
 
@@ -341,12 +359,14 @@ class PlanningFace:
             fence_wait_s: how long the fence waits for the transactions in its way.
             app_stopped: nobody writes; guards are not needed.
             quarantine: keep the old rows when they go.
+            target_free_bytes: as of ``plan_split``.
         """
         options = MoveOptions(
             freeze=freeze,
             app_stopped=app_stopped,
             quarantine=quarantine,
             fence_wait_s=fence_wait_s,
+            target_free_bytes=target_free_bytes,
         )
         return self._ranges.merge(mapping, at=at, into=into, options=options)
 
@@ -359,6 +379,7 @@ class PlanningFace:
         fence_wait_s: float = FENCE_WAIT_S,
         app_stopped: bool = False,
         quarantine: bool = False,
+        target_free_bytes: int | None = None,
     ) -> Plan:
         """Plan to take a shard out of the cluster; only reads.
 
@@ -370,6 +391,7 @@ class PlanningFace:
             app_stopped=app_stopped,
             quarantine=quarantine,
             fence_wait_s=fence_wait_s,
+            target_free_bytes=target_free_bytes,
         )
         if drain:
             return self._moves.drain(shard, options=options)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass
 
 from shardhash.db import guard, sql
@@ -11,6 +12,7 @@ from shardhash.db.executor import count_filter, id_collisions
 from shardhash.db.guard import ControlPlace, GuardedTable, SlotState
 from shardhash.db.inspect import KeyReader, database_identity, inspect_table, table_size_bytes
 from shardhash.db.mapping import KeyRouter
+from shardhash.db.operations._hazards import HazardReader, torn_references
 from shardhash.db.planning.movable import MovableFacts
 from shardhash.db.planning.privileges import OPERATIONS, missing_privileges, parse_grants
 from shardhash.db.planning.prune import TableFacts, check_table
@@ -124,12 +126,30 @@ class FactReader:
         )
 
     def movable_facts(
-        self, mapping: Mapping, rule: TableRule, source: str, target: str | None, slots: SlotSet
+        self,
+        mapping: Mapping,
+        rule: TableRule,
+        source: str,
+        target: str | None,
+        slots: SlotSet,
+        *,
+        tables: MappingABC[str, Table],
+        hazards: HazardReader,
     ) -> MovableFacts:
-        """Return what was found of a table whose rows are to move; ``target`` None: a new shard."""
-        here = self.table(source, rule.name)
+        """Return what was found of a table whose rows are to move.
+
+        Args:
+            mapping: its mapping.
+            rule: the table.
+            source: where the rows are.
+            target: where they go; None: a shard that the operation makes.
+            slots: those that move.
+            tables: the source's tables of the mapping, by lower-case name.
+            hazards: reads what would keep rows from being written at the target.
+        """
+        here = tables[rule.name.lower()]
         there = self.table(target, rule.name) if target else None
-        check_table(here)
+        check_table(here, "moved")
         rows = self.row_filter(mapping, here, rule, slots)
         with self.connections.write(source) as connection:
             reader = KeyReader(here, here.column(rule.key), KeyRouter.from_mapping(mapping))
@@ -139,6 +159,7 @@ class FactReader:
             statement = sql.count_null_keys(here, here.column(rule.key))
             null_keys = int(connection.exec_driver_sql(statement.sql).scalar_one())
             total = int(connection.exec_driver_sql(sql.count_rows(here).sql).scalar_one())
+            torn = torn_references(connection, mapping, tables, rule.name, slots)
         stale = 0
         shared: tuple[int, Sequence[object]] = (0, ())
         if target is not None and there is not None:
@@ -159,6 +180,20 @@ class FactReader:
             stale_rows=stale,
             shared_ids=shared,
             size_bytes=size * count // total if size and total else size,
+            hazards=hazards.hazards(here, rows, torn=torn),
+        )
+
+    def tables(self, shard: str, mapping: Mapping) -> dict[str, Table]:
+        """Return a shard's tables of a mapping, by lower-case name."""
+        return {rule.name.lower(): self.table(shard, rule.name) for rule in mapping.tables}
+
+    def hazards(self, shard: str, instance: str, *, is_beside: bool = False) -> HazardReader:
+        """Return what reads the hazards of a shard's rows on their way to an instance."""
+        return HazardReader(
+            connections=self.connections,
+            shard=shard,
+            instance=self.config.instance(instance),
+            is_beside=is_beside,
         )
 
     def strangers(self, mapping: Mapping, shard: str, slots: SlotSet) -> dict[str, int]:

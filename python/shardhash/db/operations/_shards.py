@@ -8,8 +8,16 @@ from shardhash.db.config import Config
 from shardhash.db.config.edit import Data, add_mapping, add_shard
 from shardhash.db.connections import ConnectionManager
 from shardhash.db.fleet import mapping_values
-from shardhash.db.inspect import KeyReader, inspect_table, list_objects
+from shardhash.db.inspect import (
+    KeyReader,
+    inspect_table,
+    list_objects,
+    program_ddl,
+    table_ddl,
+    table_size_bytes,
+)
 from shardhash.db.mapping import KeyRouter
+from shardhash.db.operations._hazards import free_room
 from shardhash.db.operations._reader import FactReader
 from shardhash.db.plan import Plan
 from shardhash.db.planning.adopt import (
@@ -21,9 +29,11 @@ from shardhash.db.planning.adopt import (
 )
 from shardhash.db.planning.allocate import AllocateFacts, plan_allocate
 from shardhash.db.planning.clone import CloneFacts, RemoveFacts, plan_clone, plan_removal
+from shardhash.db.planning.hazards import check_guardable, check_names_there
 from shardhash.db.planning.movable import tables_parents_first
-from shardhash.db.planning.prune import check_table
+from shardhash.db.planning.prune import check_pages, check_table
 from shardhash.db.ports import Topology
+from shardhash.db.sql import RowFilter
 from shardhash.db.topology import Backend, Instance, Mapping, RingRule, Shard
 from shardhash.errors import PreflightError, UsageError
 from shardhash.slots import SlotSet
@@ -109,8 +119,13 @@ class ShardPlanner:
                 next_step="name an instance of the same kind",
             )
         self._check_absent(Shard(name=shard, instance=instance, database=chosen))
-        for rule in mapping.tables:
-            check_table(self.reader.table(model, rule.name))
+        tables = [self.reader.table(model, rule.name) for rule in mapping.tables]
+        for table in tables:
+            check_table(table, "made")
+            if guards:
+                check_guardable(table)
+        names = [*(table.name for table in tables), *mapping.global_tables]
+        self._check_makeable(model, instance, names)
         return AllocateFacts(
             shard=shard,
             instance=instance,
@@ -211,6 +226,9 @@ class ShardPlanner:
                 f"mapping {mapping} is by a ring: no server can compute a row's node",
                 next_step="use slots or ranges where rows are to be guarded",
             )
+        for shard in rule.shards if wanted else ():
+            for each in rule.tables:
+                check_guardable(self.reader.table(shard, each.name))
         return plan_guard(
             mapping,
             {shard: rule.numbers_of(shard) for shard in rule.shards},
@@ -221,7 +239,14 @@ class ShardPlanner:
         )
 
     def clone(
-        self, shard: str, target: str, *, instance: str | None, using: str, database: str | None
+        self,
+        shard: str,
+        target: str,
+        *,
+        instance: str | None,
+        using: str,
+        database: str | None,
+        target_free_bytes: int | None = None,
     ) -> Plan:
         """Plan an equal copy."""
         config = self.reader.config
@@ -239,14 +264,23 @@ class ShardPlanner:
         if config.instance(place.instance).backend is not self.reader.connections.backend(shard):
             raise UsageError(f"instance {place.instance} is not of the kind of {shard}'s")
         self._check_absent(place)
+        backend = self.reader.connections.backend(shard)
         with self.reader.connections.write(shard) as connection:
-            objects = list_objects(connection, self.reader.connections.backend(shard))
+            objects = list_objects(connection, backend)
             tables = [
-                inspect_table(connection, each.name, self.reader.connections.backend(shard))
+                inspect_table(connection, each.name, backend)
                 for each in objects
                 if each.kind == "table"
             ]
+            sizes = [table_size_bytes(connection, table) or 0 for table in tables]
+            for each in objects:
+                if each.kind != "table":
+                    program_ddl(connection, each.kind, each.name, backend)
         names = [table.name for table in tables]
+        self._check_makeable(shard, place.instance, names)
+        for table in tables:
+            check_pages(table, "cloned")
+        hazards = self.reader.hazards(shard, place.instance)
         rows = {each.name: each.rows_about for each in objects if each.kind == "table"}
         return plan_clone(
             CloneFacts(
@@ -257,6 +291,9 @@ class ShardPlanner:
                 tables=[(table, rows[table.name]) for table in tables_parents_first(tables)],
                 programs=[(each.kind, each.name) for each in objects if each.kind != "table"],
                 mappings=[each for each in config.mappings.values() if shard in each.shards],
+                hazards={t.name: hazards.hazards(t, RowFilter.all_rows()) for t in tables},
+                size_bytes=sum(sizes),
+                free_bytes=free_room(config.instance(place.instance), target_free_bytes),
             ),
             config_version=config.version,
             identities=self.reader.identities({shard}),
@@ -316,6 +353,15 @@ class ShardPlanner:
             has_grants=config.app_user is not None and place.backend is Backend.MYSQL,
         )
 
+    def _check_makeable(self, model: str, instance: str, names: Sequence[str]) -> None:
+        """Refuse tables whose definition would mean another thing on an instance."""
+        backend = self.reader.connections.backend(model)
+        if self.reader.hazards(model, instance).folds_names():
+            check_names_there(names, instance)
+        with self.reader.connections.write(model) as connection:
+            for name in names:
+                table_ddl(connection, name, backend)
+
     def _tables_by_mapping(self, shard: str) -> dict[str, list[str]]:
         detached = self.reader.config.shard(shard).detached
         return {
@@ -354,7 +400,7 @@ def _adopted(reader: FactReader, shard: str, mapping: Mapping, name: str) -> Ado
     rule = next(each for each in mapping.tables if each.name == name)
     with reader.connections.write(shard) as connection:
         table = inspect_table(connection, name, reader.connections.backend(shard))
-        check_table(table)
+        check_table(table, "adopted")
         keys = KeyReader(table, table.column(rule.key), KeyRouter.from_mapping(mapping)).facts(
             connection, shard
         )

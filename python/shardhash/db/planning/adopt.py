@@ -7,6 +7,7 @@ from typing import Any
 
 from shardhash.db.plan import Plan, Step, StepKind
 from shardhash.db.planning.allocate import grant
+from shardhash.db.planning.hazards import check_guardable
 from shardhash.db.planning.prune import check_table
 from shardhash.db.schema import Table
 from shardhash.db.topology import Backend
@@ -59,7 +60,9 @@ def plan_adopt(facts: AdoptFacts, *, config_version: str, identities: MappingABC
         PreflightError: a table could not be sharded exactly, or rows belong to other shards.
     """
     for each in facts.tables:
-        check_table(each.table)
+        check_table(each.table, "adopted")
+        if facts.guards:
+            check_guardable(each.table)
         _check_placement(facts, each)
     steps = _guard_steps(facts)
     if facts.has_app_user and facts.backend is Backend.MYSQL:

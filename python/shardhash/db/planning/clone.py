@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 
 from shardhash.db.plan import Plan, Step, StepKind
 from shardhash.db.planning.allocate import create_database
+from shardhash.db.planning.hazards import RowHazards, check_hazards, check_room
+from shardhash.db.planning.prune import check_itself, check_pages
 from shardhash.db.schema import Table
-from shardhash.db.topology import Mapping, RingRule
+from shardhash.db.topology import Backend, Mapping, RingRule
 from shardhash.errors import PreflightError
 
 __all__ = [
@@ -28,6 +30,9 @@ class CloneFacts:
         tables: all tables of its database, parents first, with their rows.
         programs: its views, triggers and routines, by kind and name.
         mappings: those that the source is in.
+        hazards: by table, rows that would not arrive as they are.
+        size_bytes: of all tables, from the server's statistics.
+        free_bytes: what is known to be free where the copy is made.
     """
 
     source: str
@@ -37,6 +42,9 @@ class CloneFacts:
     tables: Sequence[tuple[Table, int]]
     programs: Sequence[tuple[str, str]] = ()
     mappings: Sequence[Mapping] = ()
+    hazards: MappingABC[str, RowHazards] = field(default_factory=dict)
+    size_bytes: int = 0
+    free_bytes: int | None = None
 
 
 def plan_clone(
@@ -49,7 +57,8 @@ def plan_clone(
     """Return the plan that makes an equal copy of a shard, to which no key is routed."""
     names = [table.name for table, _ in facts.tables]
     for table, _ in facts.tables:
-        _check(table)
+        _check(table, facts)
+    check_room(facts.target, facts.size_bytes, facts.free_bytes)
     steps = [
         create_database(facts.target, facts.instance, facts.database),
         Step(
@@ -121,12 +130,11 @@ def plan_clone(
     )
 
 
-def _check(table: Table) -> None:
-    if table.kind != "table" or not table.primary_key:
-        found = f"it is a {table.kind}" if table.kind != "table" else "it has no primary key"
-        raise PreflightError(
-            f"table {table.name} cannot be cloned: {found}", next_step="add a primary key"
-        )
+def _check(table: Table, facts: CloneFacts) -> None:
+    check_pages(table, "cloned")
+    if table.backend is Backend.SQLITE:
+        check_itself(table, "cloned")
+    check_hazards(table, facts.hazards.get(table.name, RowHazards()), "cloned", facts.target)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,10 @@
 """What has to be true of a table before its rows can be moved to another shard. Pure."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from shardhash.db.planning.prune import check_table
+from shardhash.db.planning.hazards import RowHazards, check_hazards
+from shardhash.db.planning.prune import check_itself, check_table
 from shardhash.db.schema import ForeignKey, Table, differences
 from shardhash.db.topology import Backend, KeyType, TableRule
 from shardhash.errors import PreflightError
@@ -32,6 +33,7 @@ class MovableFacts:
         stale_rows: rows of these slots that are on the target already.
         shared_ids: how many primary keys of the moving rows are on the target, and the first ten.
         size_bytes: of the moving rows, from the server's statistics.
+        hazards: rows that would not arrive as they are.
     """
 
     rule: TableRule
@@ -43,6 +45,7 @@ class MovableFacts:
     stale_rows: int = 0
     shared_ids: tuple[int, Sequence[object]] = (0, ())
     size_bytes: int | None = None
+    hazards: RowHazards = field(default_factory=RowHazards)
 
     @property
     def name(self) -> str:
@@ -55,13 +58,17 @@ def check_movable(facts: MovableFacts, source: str, target: str, *, sync: bool =
 
     With ``sync`` rows that are on the target already are compared, and replaced if they differ.
     """
-    check_table(facts.source)
+    check_table(facts.source, "moved")
+    if facts.source.backend is Backend.SQLITE:
+        check_itself(facts.source, "moved")
     _check_triggers(facts.source, source)
+    _check_equal_triggers(facts, source, target)
     _check_references(facts.source)
     _check_ids(facts.source)
+    check_hazards(facts.source, facts.hazards, "moved", target)
     if facts.target is None:
         return
-    check_table(facts.target)
+    check_table(facts.target, "moved")
     _check_triggers(facts.target, target)
     found = differences(facts.source, facts.target)
     if found:
@@ -98,6 +105,21 @@ def _check_triggers(table: Table, shard: str) -> None:
             f"table {table.name} cannot be moved: on {shard} trigger {', '.join(found)} would take "
             "copied and deleted rows for the application's",
             next_step="drop the trigger for the time of the operation",
+        )
+
+
+def _check_equal_triggers(facts: MovableFacts, source: str, target: str) -> None:
+    """Refuse a target on which an UPDATE would do other things than on the source."""
+    here = {(each.timing, each.event, each.name) for each in facts.source.user_triggers}
+    there = facts.target.user_triggers if facts.target else ()
+    missing = here - {(each.timing, each.event, each.name) for each in there}
+    if missing:
+        names = ", ".join(sorted(name for _, _, name in missing))
+        raise PreflightError(
+            f"table {facts.name} cannot be moved: trigger {names} of {source} is not on {target}, "
+            "where an UPDATE would not do the same",
+            next_step=f"make it on {target} first (shardhash shard allocate makes a new shard "
+            "without triggers), or drop it",
         )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from shardhash.db.plan import Plan, Step, StepKind
 from shardhash.db.planning.allocate import AllocateFacts, allocate_steps, copy_global
+from shardhash.db.planning.hazards import check_room
 from shardhash.db.planning.movable import (
     MovableFacts,
     check_movable,
@@ -39,6 +40,7 @@ class MoveOptions:
         quarantine: keep what the final prune deletes, for ``undo``.
         sync: the target is a copy of the source: compare, and copy what differs.
         fence_wait_s: how long the fence waits for the transactions in its way.
+        target_free_bytes: the room on each target, as whoever asks says.
     """
 
     freeze: bool = False
@@ -46,6 +48,7 @@ class MoveOptions:
     quarantine: bool = False
     sync: bool = False
     fence_wait_s: float = FENCE_WAIT_S
+    target_free_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +57,7 @@ class MoveFacts:
 
     ``unguarded`` says, by shard, what is wrong with its guards; empty: they hold. ``strangers``
     counts, by table, rows of a copy that are in none of the slots: they would be in the cluster
-    twice.
+    twice. ``free_bytes`` is the room that the target is known to have.
     """
 
     source: str
@@ -63,6 +66,7 @@ class MoveFacts:
     tables: Sequence[MovableFacts]
     unguarded: MappingABC[str, str] = field(default_factory=dict)
     strangers: MappingABC[str, int] = field(default_factory=dict)
+    free_bytes: int | None = None
 
 
 def plan_moves(
@@ -101,6 +105,8 @@ def plan_moves(
     finish: list[Step] = []
     for move in moves:
         _check(move, mapping, options)
+    if not options.sync:
+        _check_room(moves)
     steps += allocate_steps(allocate) if allocate else []
     steps += first_steps
     steps += _number_ids(moves)
@@ -205,6 +211,13 @@ def _check(move: MoveFacts, mapping: Mapping, options: MoveOptions) -> None:
                 next_step=f"shardhash mapping guard {mapping.name} on --apply; or stop the "
                 "application and add --app-stopped",
             )
+
+
+def _check_room(moves: Sequence[MoveFacts]) -> None:
+    for target in dict.fromkeys(move.target for move in moves):
+        to_it = [move for move in moves if move.target == target]
+        needed = sum(each.size_bytes or 0 for move in to_it for each in move.tables)
+        check_room(target, needed, to_it[0].free_bytes)
 
 
 def _transfer(move: MoveFacts, mapping: Mapping, options: MoveOptions) -> Transfer:

@@ -10,7 +10,14 @@ from shardhash.db.schema import Table, differences
 from shardhash.db.topology import Backend, KeyType, Mapping, SlotRule, TableRule
 from shardhash.errors import PreflightError
 
-__all__ = ["KeyFacts", "TableFacts", "check_table", "plan_prune"]
+__all__ = [
+    "KeyFacts",
+    "TableFacts",
+    "check_itself",
+    "check_pages",
+    "check_table",
+    "plan_prune",
+]
 
 _BATCH_ROWS = 500
 _FEW = 0.02  # below this share of foreign rows an index on the key beats reading every page
@@ -65,6 +72,7 @@ def plan_prune(
     ordered = _children_first(facts)
     for each in ordered:
         check_table(each.table)
+        check_itself(each.table, "pruned")
         _check_twins(each, shard)
     prunes = [_prune(each, mapping, using, proof=proof) for each in ordered]
     return Plan(
@@ -84,26 +92,12 @@ def plan_prune(
     )
 
 
-def check_table(table: Table) -> None:
-    """Raise PreflightError unless rows of a table can be found, proved and deleted exactly."""
-    if table.kind != "table":
-        raise _refusal(table, f"it is a {table.kind}", "name the table under it")
-    if not table.is_transactional:
-        raise _refusal(
-            table,
-            "its engine has no transactions, so a batch could be left half done",
-            f"ALTER TABLE {table.name} ENGINE=InnoDB",
-        )
-    if not table.primary_key:
-        raise _refusal(table, "it has no primary key", "add a primary key")
-    for column in table.key_columns:
-        if column.is_approximate and table.backend is Backend.MYSQL:
-            raise _refusal(
-                table,
-                f"primary key column {column.name} is {column.definition}, and equal numbers of "
-                "that type have different texts",
-                "use a DECIMAL or an integer",
-            )
+def check_table(table: Table, verb: str = "pruned") -> None:
+    """Raise PreflightError unless rows of a table can be found, proved and deleted exactly.
+
+    ``verb`` is what was to be done with it, such as ``moved``.
+    """
+    check_pages(table, verb)
     for key in table.children:
         if key.changes_rows:
             raise _refusal(
@@ -111,6 +105,7 @@ def check_table(table: Table) -> None:
                 f"foreign key {key.name} of {key.table} says ON DELETE {key.on_delete}: rows would "
                 "change that no proof has seen",
                 f"make {key.name} ON DELETE RESTRICT for the time of the prune",
+                verb,
             )
     if table.delete_triggers:
         raise _refusal(
@@ -118,11 +113,54 @@ def check_table(table: Table) -> None:
             f"DELETE fires {', '.join(table.delete_triggers)}, which would take a prune for "
             "deletions by the app",
             "drop the trigger for the time of the prune, or leave the table out with --tables",
+            verb,
         )
 
 
-def _refusal(table: Table, found: str, remedy: str) -> PreflightError:
-    return PreflightError(f"table {table.name} cannot be pruned: {found}", next_step=remedy)
+def check_pages(table: Table, verb: str) -> None:
+    """Raise PreflightError unless pages of the primary key hold each row of a table once."""
+    if table.kind != "table":
+        remedy = "name the table under it" if table.kind == "view" else "use a plain table"
+        raise _refusal(table, f"it is a {table.kind}", remedy, verb)
+    if not table.is_transactional:
+        raise _refusal(
+            table,
+            "its engine has no transactions, so a batch could be left half done",
+            f"ALTER TABLE {table.name} ENGINE=InnoDB",
+            verb,
+        )
+    if not table.primary_key:
+        raise _refusal(table, "it has no primary key", "add a primary key", verb)
+    for column in table.key_columns:
+        if column.is_approximate and table.backend is Backend.MYSQL:
+            raise _refusal(
+                table,
+                f"primary key column {column.name} is {column.definition}, and equal numbers of "
+                "that type have different texts",
+                "use a DECIMAL or an integer",
+                verb,
+            )
+
+
+def check_itself(table: Table, verb: str) -> None:
+    """Raise PreflightError where a table refers to itself, so that batches depend on one another.
+
+    A MySQL server can be told not to check, where all rows that belong together go; SQLite checks
+    at the end of each batch.
+    """
+    for key in table.parents:
+        if key.parent.lower() == table.name.lower():
+            raise _refusal(
+                table,
+                f"its rows refer to rows of the same table by foreign key {key.name}, and these "
+                "may be in another batch",
+                f"drop {key.name} for the time of the operation",
+                verb,
+            )
+
+
+def _refusal(table: Table, found: str, remedy: str, verb: str = "pruned") -> PreflightError:
+    return PreflightError(f"table {table.name} cannot be {verb}: {found}", next_step=remedy)
 
 
 def _check_twins(facts: TableFacts, shard: str) -> None:

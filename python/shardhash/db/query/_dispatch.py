@@ -1,13 +1,14 @@
 """Which shards a statement touches, with a connection to each."""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from shardhash.db.connections import ConnectionManager
 from shardhash.db.query._explanation import Explanation
 from shardhash.db.query._text import Params
+from shardhash.errors import WrongShardError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -18,6 +19,8 @@ __all__ = ["QueryDispatcher", "Target"]
 class _Cluster(Protocol):
     @property
     def connections(self) -> ConnectionManager: ...
+
+    def learn_from(self, error: WrongShardError) -> None: ...
 
     def explain(
         self,
@@ -34,12 +37,23 @@ class Target:
     """A shard that a statement touches."""
 
     shard: str
+    _cluster: _Cluster
     _connections: ConnectionManager
 
     def connection(self, *, read_only: bool = False) -> "AbstractContextManager[Connection]":
         """Return a context manager with a connection to the shard, as ``Cluster.connection``."""
-        connections = self._connections
-        return connections.read(self.shard) if read_only else connections.write(self.shard)
+        if read_only:
+            return self._connections.read(self.shard)
+        return self._minding_guards()
+
+    @contextmanager
+    def _minding_guards(self) -> "Iterator[Connection]":
+        try:
+            with self._connections.write(self.shard) as connection:
+                yield connection
+        except WrongShardError as error:
+            self._cluster.learn_from(error)
+            raise
 
 
 class QueryDispatcher:
@@ -59,4 +73,4 @@ class QueryDispatcher:
             QueryRefusedError: it cannot be told, or shards could not answer it.
         """
         shards = self._cluster.explain(query, params).shards
-        return tuple(Target(shard, self._cluster.connections) for shard in shards)
+        return tuple(Target(shard, self._cluster, self._cluster.connections) for shard in shards)

@@ -89,6 +89,12 @@ from shardhash.db.sql._guards import (
     set_pass_token,
     set_sql_mode,
 )
+from shardhash.db.sql._hazards import (
+    count_error_values,
+    count_long_rows,
+    count_torn_references,
+    row_room,
+)
 from shardhash.db.sql._key_text import (
     key_from_text,
     key_to_text,
@@ -178,12 +184,15 @@ __all__ = [
     "control_schema",
     "control_table",
     "count_by_number",
+    "count_error_values",
     "count_folded",
     "count_key_rows",
+    "count_long_rows",
     "count_null_keys",
     "count_page",
     "count_rows",
     "count_strangers",
+    "count_torn_references",
     "create_control_table",
     "create_database",
     "create_guard",
@@ -268,6 +277,7 @@ __all__ = [
     "read_session",
     "read_slots",
     "row_digest_expression",
+    "row_room",
     "save_checkpoint",
     "set_lock_waits",
     "set_next_id",

@@ -32,6 +32,7 @@ __all__ = [
     "read_page_text",
     "read_row_sizes",
     "warning_count",
+    "written_row",
 ]
 
 _NUMBERS = frozenset({"decimal", "numeric", "dec", "fixed", "year", "bool", "boolean"})
@@ -67,7 +68,7 @@ def read_page(table: Table, rows: RowFilter, after: Key, until: Key, row_count: 
     if table.backend is Backend.SQLITE:
         row = ", ".join(quote(column.name, table.backend) for column in table.stored_columns)
     else:
-        row = _written_row(table)
+        row = written_row(table)
     return _select(table, f"{key_columns(table)}, {row}", rows, after, until, row_count)
 
 
@@ -79,7 +80,7 @@ def read_page_text(table: Table, rows: RowFilter, after: Key, until: Key) -> Sta
     """
     where, parameters = rows.within(*page_condition(table, after, until))
     return Statement(
-        f"SELECT COUNT(*), GROUP_CONCAT({_written_row(table)} SEPARATOR ',') "
+        f"SELECT COUNT(*), GROUP_CONCAT({written_row(table)} SEPARATOR ',') "
         f"FROM {table_name(table)} WHERE {where}",
         parameters,
     )
@@ -189,7 +190,8 @@ def _select(
     )
 
 
-def _written_row(table: Table) -> str:
+def written_row(table: Table) -> str:
+    """Return SQL for the bytes of a row as a tuple of literals; NULL where they are too many."""
     literals = ", ',', ".join(map(_literal, table.stored_columns))
     return f"CAST(CONCAT('(', {literals}, ')') AS BINARY)"
 

@@ -47,14 +47,22 @@ class RowFilter:
 
     @classmethod
     def of_mapping(
-        cls, mapping: Mapping, column: Column, numbers: Iterable[int], backend: Backend
+        cls,
+        mapping: Mapping,
+        column: Column,
+        numbers: Iterable[int],
+        backend: Backend,
+        *,
+        row: str = "",
     ) -> Self:
         """Return the filter for the rows of ascending slots, or range numbers, of a mapping.
+
+        ``row`` is what stands before the column's name, such as ``"c."``.
 
         Raises:
             PreflightError: the server cannot compute the number of a row.
         """
-        number = number_expression(mapping, column, backend)
+        number = number_expression(mapping, column, backend, row=row)
         return cls(*slot_in(number, intervals(numbers), backend))
 
     def within(

@@ -1,0 +1,117 @@
+"""Rows and tables that could not be written elsewhere, or guarded, as they are. Pure."""
+
+from collections.abc import Mapping as MappingABC
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from shardhash.db.schema import Table
+from shardhash.db.sql import check_copyable
+from shardhash.db.topology import Backend
+from shardhash.errors import PreflightError
+
+__all__ = [
+    "RowHazards",
+    "check_guardable",
+    "check_hazards",
+    "check_names_there",
+    "check_room",
+    "human_size",
+]
+
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowHazards:
+    """What was counted of the rows of a table that are to be copied.
+
+    Attributes:
+        error_values: rows with the error value of an ENUM, by column.
+        long_rows: rows that are above what the target's server takes in one statement.
+        longest: bytes of the longest of them as SQL; None: its own server cannot write it down.
+        packet: max_allowed_packet of the target's server.
+        torn: rows that would be parted from rows that they refer to, by foreign key.
+    """
+
+    error_values: MappingABC[str, int] = field(default_factory=dict)
+    long_rows: int = 0
+    longest: int | None = None
+    packet: int = 0
+    torn: MappingABC[str, int] = field(default_factory=dict)
+
+
+def check_hazards(table: Table, hazards: RowHazards, verb: str, target: str) -> None:
+    """Raise PreflightError where rows of a table would not arrive as they are.
+
+    ``verb`` is what was to be done with it, such as ``moved``.
+    """
+    check_copyable(table)
+    for column, count in sorted(hazards.error_values.items()):
+        raise PreflightError(
+            f"table {table.name} cannot be {verb}: {count} rows hold the error value of ENUM "
+            f"{column}, a text that was none of its values, which no INSERT can write",
+            next_step=f"set {column} to one of its values in the rows WHERE {column} + 0 = 0",
+        )
+    if hazards.long_rows:
+        found = "more than its own server can write down"
+        if hazards.longest is not None:
+            found = f"up to {human_size(hazards.longest)} as an INSERT"
+        raise PreflightError(
+            f"table {table.name} cannot be {verb}: {hazards.long_rows} rows are {found}, and "
+            f"max_allowed_packet of {target} is {human_size(hazards.packet)}",
+            next_step="SET GLOBAL max_allowed_packet on both servers to at least twice the longest "
+            "row, then plan again",
+        )
+    for key, count in sorted(hazards.torn.items()):
+        raise PreflightError(
+            f"table {table.name} cannot be {verb}: {count} rows refer by foreign key {key} to rows "
+            "of another shard key, and one would move without the other",
+            next_step="give rows that refer to one another one shard key, or drop the foreign key",
+        )
+
+
+def check_guardable(table: Table) -> None:
+    """Raise PreflightError where rows change without that a trigger of theirs would run.
+
+    SQLite runs triggers for what a foreign key does, MySQL and MariaDB do not.
+    Source: https://mariadb.com/kb/en/foreign-keys/ (cascades do not activate triggers).
+    """
+    if table.backend is Backend.SQLITE:
+        return
+    for key in table.parents:
+        if key.changes_rows or key.updates_rows:
+            raise PreflightError(
+                f"table {table.name} cannot be guarded: its foreign key {key.name} says ON DELETE "
+                f"{key.on_delete} ON UPDATE {key.on_update}, which changes rows without a trigger",
+                next_step=f"make {key.name} RESTRICT and let the application change those rows",
+            )
+
+
+def check_names_there(names: Sequence[str], instance: str) -> None:
+    """Raise PreflightError for names that a server which folds names to lower case would change."""
+    changed = [name for name in names if name != name.lower()]
+    if changed:
+        raise PreflightError(
+            f"the server of {instance} makes names of tables lower case (lower_case_table_names), "
+            f"so {', '.join(changed)} would have another name there",
+            next_step="rename the tables, or choose a server with the same setting",
+        )
+
+
+def check_room(target: str, needed: int, free: int | None) -> None:
+    """Raise PreflightError where less room is known to be free than rows are about to take."""
+    if free is not None and needed > free:
+        raise PreflightError(
+            f"{target} has room for {human_size(free)}, and the rows that go there take about "
+            f"{human_size(needed)}",
+            next_step="make room there, or say how much there is with --target-free SIZE",
+        )
+
+
+def human_size(byte_count: int) -> str:
+    """Return a number of bytes in the largest unit that it fills, rounded down to a tenth."""
+    size, number = float(byte_count), 0
+    while size >= 1024 and number < len(_UNITS) - 1:
+        size /= 1024
+        number += 1
+    return f"{byte_count} bytes" if not number else f"{int(size * 10) / 10:g} {_UNITS[number]}"

@@ -1,0 +1,224 @@
+"""What cannot be kept exactly is refused while it is planned, with the reason and what to do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from hostile_schemas import KEYS, OTHER_KEYS, Case, keyed
+from hostile_servers import Cluster, fill, session
+from servers import MySQLFleet
+from shardhash.errors import ConfigError, PreflightError, ShardhashError
+
+HERE, THERE = KEYS[0], OTHER_KEYS[0]
+PLAIN = "CREATE TABLE {} (id INT PRIMARY KEY, k INT, c INT) ENGINE=InnoDB"
+ROWS = f"INSERT INTO {{}} VALUES (1, {HERE}, 1), (2, {THERE}, 2)"
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Tables, what is planned of them, and the words of its refusal."""
+
+    tables: dict[str, Sequence[str]]
+    words: str
+    does: str = "adopt"
+    key_type: str = "int"
+    mapped: tuple[str, ...] = ("t",)
+    error: type[ShardhashError] = PreflightError
+
+
+def table(text: str, *more: str, does: str = "adopt", words: str, **options: object) -> Refused:
+    return Refused({"t": [f"CREATE TABLE {{}} {text}", *more]}, words, does, **options)  # type: ignore[arg-type]
+
+
+REFUSED = {
+    "no primary key": table("(k INT)", words="t cannot be adopted: it has no primary key"),
+    "view": Refused({"u": [PLAIN], "t": ["CREATE VIEW {} AS SELECT * FROM u"]}, "it is a view"),
+    "versioned": table(
+        "(id INT PRIMARY KEY, k INT) WITH SYSTEM VERSIONING", words="it is a system versioned"
+    ),
+    "sequence": Refused({"t": ["CREATE SEQUENCE {}"]}, "it is a sequence"),
+    **{
+        engine: table(f"(id INT PRIMARY KEY, k INT) ENGINE={engine}", words="no transactions")
+        for engine in ("MyISAM", "Aria", "MEMORY")
+    },
+    "float": table("(id FLOAT PRIMARY KEY, k INT)", words="equal numbers of that type"),
+    "timestamp key": table(
+        "(id INT PRIMARY KEY, k TIMESTAMP)", words="depends on the session's time zone",
+        key_type="str",
+    ),
+    "double key": table("(id INT PRIMARY KEY, k DOUBLE)", words="no exact text"),
+    "text for int": table("(id INT PRIMARY KEY, k VARCHAR(9))", words="client and server would"),
+    "set key": table("(id INT PRIMARY KEY, k SET('a'))", words="client and", key_type="str"),
+    "names": Refused({"a`b": [PLAIN]}, "rename the table", mapped=("a`b",), error=ConfigError),
+    "cascade": Refused(
+        {"u": [PLAIN], "t": [("CREATE TABLE {} (id INT PRIMARY KEY, k INT, CONSTRAINT f "
+                             "FOREIGN KEY (id) REFERENCES u (id) ON DELETE CASCADE)")]},
+        "t cannot be guarded: its foreign key f says ON DELETE CASCADE",
+    ),
+    "cascading update": Refused(
+        {"u": [PLAIN], "t": [("CREATE TABLE {} (id INT PRIMARY KEY, k INT, CONSTRAINT f "
+                             "FOREIGN KEY (id) REFERENCES u (id) ON UPDATE CASCADE)")]},
+        "ON UPDATE CASCADE, which changes rows without a trigger",
+    ),
+    "set null": Refused(
+        {"t": [PLAIN], "u": [("CREATE TABLE {} (id INT PRIMARY KEY, k INT, CONSTRAINT f "
+                             "FOREIGN KEY (k) REFERENCES t (id) ON DELETE SET NULL)")]},
+        "foreign key f of u says ON DELETE SET NULL",
+    ),
+    "reference out": Refused(
+        {"u": [PLAIN, ROWS],
+         "t": ["CREATE TABLE {} (id INT PRIMARY KEY, k INT, FOREIGN KEY (id) REFERENCES u (id))"]},
+        "which is no table of the mapping", does="split",
+    ),
+    "circle": Refused(
+        {"t": [PLAIN], "u": [("CREATE TABLE {} (id INT PRIMARY KEY, k INT, FOREIGN KEY (id) "
+                             "REFERENCES t (id))"),
+                             "ALTER TABLE t ADD FOREIGN KEY (id) REFERENCES u (id)"]},
+        "in a circle", does="split", mapped=("t", "u"),
+    ),
+    "torn tree": table(
+        "(id INT PRIMARY KEY, k INT, up INT, CONSTRAINT up FOREIGN KEY (up) REFERENCES t (id))",
+        f"INSERT INTO {{}} VALUES (1, {HERE}, 1), (2, {THERE}, 1), (3, {THERE}, 2)",
+        words="1 rows refer by foreign key up to rows of another shard key", does="split",
+    ),
+    "torn pair": Refused(
+        {"t": [PLAIN, ROWS],
+         "u": [("CREATE TABLE {} (id INT PRIMARY KEY, k INT, CONSTRAINT fk FOREIGN KEY (id) "
+               "REFERENCES t (id))"), f"INSERT INTO {{}} VALUES (1, {THERE}), (2, NULL)"]},
+        "2 rows refer by foreign key fk", does="split", mapped=("t", "u"),
+    ),
+    "before insert": Refused(
+        {"t": [PLAIN, "CREATE TRIGGER rewrites BEFORE INSERT ON t FOR EACH ROW SET NEW.c = 7"]},
+        "on s1 trigger rewrites would take copied", does="split",
+    ),
+    "after delete": Refused(
+        {"t": [PLAIN, "CREATE TRIGGER counts AFTER DELETE ON t FOR EACH ROW SET @x = 1"]},
+        "DELETE fires counts",
+    ),
+    "before update": Refused(
+        {"t": [PLAIN, "CREATE TRIGGER rewrites BEFORE UPDATE ON t FOR EACH ROW SET NEW.c = 7"]},
+        "trigger rewrites of s1 is not on s2", does="split",
+    ),
+    "small counter": table(
+        "(id INT AUTO_INCREMENT PRIMARY KEY, k INT)", words="too small for ids", does="split"
+    ),
+    **{
+        f"error value, {does}": table(
+            "(id INT PRIMARY KEY, k INT, e ENUM('a', ''), f ENUM('b'))",
+            f"INSERT INTO {{}} VALUES (1, {THERE}, 'no', 'b'), (2, {THERE}, '', NULL), "
+            f"(3, {HERE}, 'a', 'b')",
+            words="1 rows hold the error value of ENUM e", does=does,
+        )
+        for does in ("split", "clone")
+    },
+    **{
+        f"long row, {does}": table(
+            "(id INT PRIMARY KEY, k INT, a MEDIUMBLOB)",
+            f"INSERT INTO {{}} VALUES (1, {THERE}, REPEAT('x', 800000)), "
+            f"(2, {THERE}, REPEAT(x'00', 800000)), (3, {HERE}, 'x')",
+            words=r"1 rows are up to 1.5 MiB as an INSERT, and max_allowed_packet of s2 is 1 MiB",
+            does=does,
+        )
+        for does in ("split", "clone")
+    },
+    "own database": table(
+        "(id INT PRIMARY KEY, k INT DEFAULT (NEXTVAL(s)))", words="names its own database",
+        does="split",
+    ),
+    "view on own database": Refused(
+        {"t": [PLAIN], "v": ["CREATE VIEW {} AS SELECT id FROM t"],
+         "p": ["CREATE PROCEDURE {}() SELECT * FROM @@.t"]},
+        "procedure p names its own database", does="clone",
+    ),
+    "clone of MyISAM": Refused(
+        {"t": [PLAIN], "m": ["CREATE TABLE {} (id INT PRIMARY KEY) ENGINE=MyISAM"]},
+        "m cannot be cloned: its engine has no transactions", does="clone",
+    ),
+    "clone without key": Refused(
+        {"t": [PLAIN], "m": ["CREATE TABLE {} (id INT) ENGINE=InnoDB"]},
+        "m cannot be cloned: it has no primary key", does="clone",
+    ),
+    "clone by floats": Refused(
+        {"t": [PLAIN], "m": ["CREATE TABLE {} (id DOUBLE PRIMARY KEY) ENGINE=InnoDB"]},
+        "m cannot be cloned: primary key column id is double", does="clone",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_kept_is_refused_in_planning(hostile_fleet: MySQLFleet, name: str) -> None:
+    asked = REFUSED[name]
+    cluster = Cluster.start(hostile_fleet)
+    database = hostile_fleet.database("s1")
+    with session(hostile_fleet, "s1") as cursor:
+        cursor.execute("CREATE SEQUENCE s" if name == "own database" else "DO 1")
+    tables = {
+        key: [text.replace("@@", database) for text in texts] for key, texts in asked.tables.items()
+    }
+    fill(hostile_fleet, "s1", Case(tables))
+    case = Case({key: tables[key] for key in asked.mapped}, key_type=asked.key_type)
+    if asked.does != "adopt":
+        cluster.adopt(case)
+
+    with cluster.operations() as operations:
+        plans = {
+            "adopt": lambda: cluster.plan_adopt(operations, case),
+            "split": lambda: operations.plan_split("s1", "s2", instance="b", freeze=True),
+            "clone": lambda: operations.plan_clone("s1", "s2", instance="b"),
+        }
+        with pytest.raises(asked.error, match=asked.words) as refused:
+            plans[asked.does]()
+    assert refused.value.next_step or asked.error is ConfigError
+
+
+def test_guards_are_refused_where_a_cascade_came_since(hostile_fleet: MySQLFleet) -> None:
+    cluster = Cluster.start(hostile_fleet)
+    case = Case({"t": [PLAIN, ROWS]})
+    fill(hostile_fleet, "s1", case)
+    cluster.adopt(case)
+    with session(hostile_fleet, "s1") as cursor:
+        cursor.execute("CREATE TABLE u (id INT PRIMARY KEY)")
+        cursor.execute("INSERT INTO u VALUES (1), (2)")
+        cursor.execute(
+            "ALTER TABLE t ADD CONSTRAINT up FOREIGN KEY (c) REFERENCES u (id) ON DELETE CASCADE"
+        )
+
+    with pytest.raises(PreflightError, match="t cannot be guarded"), cluster.operations() as found:
+        found.plan_guard("by_k")
+
+
+def test_a_target_without_room_is_refused(hostile_fleet: MySQLFleet) -> None:
+    cluster = Cluster.start(hostile_fleet)
+    case = Case({"t": [PLAIN, ROWS]})
+    fill(hostile_fleet, "s1", case)
+    cluster.adopt(case)
+
+    with cluster.operations() as operations:
+        with pytest.raises(PreflightError, match=r"s2 has room for 100 bytes, .* 8 KiB") as refused:
+            operations.plan_split("s1", "s2", instance="b", freeze=True, target_free_bytes=100)
+        assert "--target-free" in refused.value.next_step
+        with pytest.raises(PreflightError, match=r"s2 has room for 9\.7 KiB"):
+            operations.plan_clone("s1", "s2", instance="b", target_free_bytes=10_000)
+        operations.plan_split("s1", "s2", instance="b", freeze=True, target_free_bytes=10_000)
+        operations.plan_clone("s1", "s2", instance="b")
+
+
+def test_names_that_a_server_would_make_lower_case_are_refused(
+    hostile_fleet: MySQLFleet, start_server
+) -> None:
+    hostile_fleet.servers = {
+        **hostile_fleet.servers,
+        "c": start_server("--lower-case-table-names=1"),
+    }
+    cluster = Cluster.start(hostile_fleet)
+    case = Case({"Orders": keyed("id INT PRIMARY KEY", ["1", "2"])})
+    fill(hostile_fleet, "s1", case)
+    cluster.adopt(case)
+
+    with cluster.operations() as operations:
+        with pytest.raises(PreflightError, match="so Orders would have another name there"):
+            operations.plan_split("s1", "s2", instance="c", freeze=True)
+        with pytest.raises(PreflightError, match="lower_case_table_names"):
+            operations.plan_clone("s1", "s2", instance="c")
+        operations.plan_clone("s1", "s2", instance="b")
