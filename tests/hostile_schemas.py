@@ -223,8 +223,8 @@ FAMILY = {
     "child": [("CREATE TABLE {} (id INT PRIMARY KEY, k INT, up INT, "
               "CONSTRAINT fk_up FOREIGN KEY (up) REFERENCES parent (id)) ENGINE=InnoDB"),
               *(text.replace("%s", str(n)) for n, text in enumerate(PAIRED))],
-    "tree": [("CREATE TABLE {} (id INT PRIMARY KEY, k INT, up INT, FOREIGN KEY (up) REFERENCES tree "
-             "(id)) ENGINE=InnoDB"),
+    "tree": [("CREATE TABLE {} (id INT PRIMARY KEY, k INT, up INT, FOREIGN KEY (up) REFERENCES "
+             "tree (id)) ENGINE=InnoDB"),
              *(text.replace("%s", f"{n + 100}") for n, text in enumerate(PAIRED)),
              "INSERT INTO {} SELECT id + 100, k, id FROM tree"],
 }  # fmt: skip
