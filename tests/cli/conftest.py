@@ -87,7 +87,7 @@ def new_shop(
 @pytest.fixture
 def adopted(new_shop: CalledShop) -> CalledShop:
     """A cluster of one shard in SQLite."""
-    new_shop.adopt()
+    new_shop.adopt(map_max_age_s=0.05)
     return new_shop
 
 
@@ -97,5 +97,12 @@ def adopted_anywhere(
 ) -> CalledShop:
     """A cluster of one shard, on either backend."""
     shop = called_shop(backend, directory, environment, call)
-    shop.adopt()
+    shop.adopt(map_max_age_s=0.05)
     return shop
+
+
+@pytest.fixture
+def split_shop(adopted: CalledShop) -> CalledShop:
+    """Two shards in SQLite, each with half of the slots."""
+    adopted.split()
+    return adopted

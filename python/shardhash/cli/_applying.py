@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from shardhash.cli._commands import Parser
 from shardhash.cli._configuration import open_operations
 from shardhash.cli._console import Console, Outcome, Status
+from shardhash.cli._table import count
+from shardhash.cli._words import seconds, thread_count
 from shardhash.errors import MismatchError, ShardhashError, UsageError
 
 if TYPE_CHECKING:
@@ -36,10 +38,13 @@ def add_throttle_options(parser: Parser) -> None:
     """Add what makes a running operation wait."""
     options = parser.add_argument_group("what makes it wait")
     options.add_argument(
-        "--max-lag", metavar="S", type=float, help="seconds that a read endpoint may lag behind"
+        "--max-lag", metavar="S", type=seconds, help="seconds that a read endpoint may lag behind"
     )
     options.add_argument(
-        "--max-threads-running", metavar="N", type=int, help="threads that may run on a server"
+        "--max-threads-running",
+        metavar="N",
+        type=thread_count,
+        help="threads that may run on a server",
     )
     options.add_argument("--pause-file", metavar="FILE", help="wait while this file is there")
 
@@ -178,7 +183,8 @@ def _question(plan: "Plan") -> str:
     kinds = {step.kind for step in plan.steps}
     if plan.operation == "prune":
         rows = plan.foreign_rows
-        return f"{rows:,} rows of {plan.shard} will be deleted for good." if rows else ""
+        is_final = rows and not plan.quarantine
+        return f"{count(rows, 'row')} of {plan.shard} will be deleted for good." if is_final else ""
     if StepKind.DROP_DATABASE in kinds:
         return f"The database of {plan.shard} will be dropped for good."
     if StepKind.FLIP in kinds:
@@ -192,8 +198,7 @@ def _question(plan: "Plan") -> str:
 def _kept_error(plan: "Plan | None", report: "Report") -> MismatchError:
     shard = f" on {plan.shard}" if plan else ""
     return MismatchError(
-        f"{report.kept:,} rows{shard} belong to other shards, which have no equal row: "
-        "they were kept",
+        f"{count(report.kept, 'row')}{shard} of other shards, which have no equal row: kept",
         next_step=(
             "if the configuration is an old one, prune with the present one; else copy these rows "
             "to their owners, and prune again"

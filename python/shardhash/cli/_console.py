@@ -101,10 +101,11 @@ class Console:
         if self.assume_yes or not (sys.stdin.isatty() and self.stderr.isatty()):
             return
         print(f"{question}\nType {name} to go on: ", end="", file=self.stderr, flush=True)
-        typed = sys.stdin.readline().strip()
-        if typed != name:
+        typed = sys.stdin.readline()
+        if typed.strip() != name:
+            got = repr(typed.strip()) if typed else "the end of the input"
             raise RefusedError(
-                f"asked for {name}, got {typed!r}: nothing was done",
+                f"asked for {name}, got {got}: nothing was done",
                 next_step=f"run it again and type {name}, or pass --yes",
             )
 

@@ -18,7 +18,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         yield from _prune_lines(plan)
         return
     mapping = f", mapping {plan.mapping}" if plan.mapping else ""
-    yield f"{plan.operation} of shard {plan.shard}{mapping}: {count(len(plan.steps), 'step')}"
+    yield f"{plan.operation} of {_what(plan)}{mapping}: {count(len(plan.steps), 'step')}"
     yield from map(_move_words, *_flips(plan))
     yield ""
     for number, step in enumerate(plan.steps, start=1):
@@ -26,6 +26,14 @@ def plan_lines(plan: Plan) -> Iterator[str]:
             yield "      --- point of no return: before it, op abort takes everything back ---"
         yield f"  {number:2}. {step.title}{_amount(step)}"
         yield f"      check: {step.check}"
+
+
+def _what(plan: Plan) -> str:
+    """Return what an operation works on: one shard, a shard and its copy, or all of a mapping."""
+    for step in plan.steps:
+        if step.kind is StepKind.COPY_SNAPSHOT:
+            return f"shard {step.arguments['model']} as {plan.shard}"
+    return "shards" if plan.operation in ("guard", "unguard") else f"shard {plan.shard}"
 
 
 def _flips(plan: Plan) -> tuple[list[Step], list[str]]:
@@ -93,7 +101,7 @@ def report_lines(report: Report) -> Iterator[str]:
         yield ""
     elif report.rows:
         moved = [(name, each.copied, each.deleted) for name, each in report.rows.items()]
-        yield from table(("table", "copied", "deleted"), moved)
+        yield from table(("table", "rows copied", "rows deleted"), moved)
         yield ""
     yield f"{report.operation} {report.status} in {report.seconds:.1f} s ({report.id})"
     yield from kept_lines(report)

@@ -8,7 +8,7 @@ from shardhash.cli._commands import Commands
 from shardhash.cli._configuration import open_operations
 from shardhash.cli._console import Console, Outcome, Status
 from shardhash.cli._shard_changes import register_changes
-from shardhash.cli._table import table
+from shardhash.cli._table import count, table
 from shardhash.cli._workers import add_dask_options, dask_workers
 from shardhash.errors import MismatchError
 
@@ -120,15 +120,20 @@ def _verify(options: argparse.Namespace, console: Console) -> Outcome:
 
 
 def _mismatch(report: "VerifyReport") -> MismatchError:
-    found = []
+    found, steps = [], []
     if report.misplaced:
-        found.append(f"{report.misplaced:,} rows are where they should not be")
+        found.append(f"misplaced: {count(report.misplaced, 'row')}")
+        shard = next(each.shard for each in report.tables if each.misplaced)
+        steps.append(
+            f"shardhash shard prune {shard} shows them, and removes those that their owners have"
+        )
     if report.mismatches:
-        found.append(f"{len(report.mismatches)} pages differ")
+        found.append(f"different: {count(len(report.mismatches), 'page')}")
+        steps.append("make the rows equal that are listed")
     if report.problems:
         found.append("guards or slots are not as they should be")
+        steps.append("shardhash mapping guard MAPPING on --apply mends guards")
     return MismatchError(
         f"{', and '.join(found)}; nothing was changed",
-        next_step="shardhash op list shows operations that have not ended; shardhash shard prune "
-        "removes rows that their owners have",
+        next_step="; ".join(["shardhash op list, for an operation that has not ended", *steps]),
     )

@@ -7,7 +7,7 @@ from shardhash.cli._applying import add_apply_options, plan_or_apply
 from shardhash.cli._changes import names
 from shardhash.cli._commands import Commands, Parser
 from shardhash.cli._console import Console, Outcome
-from shardhash.cli._words import byte_count, name_and_column
+from shardhash.cli._words import byte_count, name_and_column, seconds
 from shardhash.cli._workers import add_dask_options, dask_workers
 from shardhash.errors import UsageError
 
@@ -203,7 +203,7 @@ def _add_freeze(parser: Parser) -> None:
     parser.add_argument(
         "--fence-wait",
         metavar="S",
-        type=float,
+        type=seconds,
         default=30.0,
         help="seconds to wait for open transactions in the way (default: 30)",
     )

@@ -1,5 +1,6 @@
-"""Parts of a configuration as words and as data, for every command that shows them."""
+"""Parts of a configuration as words and as data, and values that stand in options."""
 
+import math
 import re
 from argparse import ArgumentTypeError
 from collections.abc import Iterable
@@ -10,7 +11,15 @@ from shardhash.cli._table import count, table
 if TYPE_CHECKING:
     from shardhash.db.topology import Instance, Mapping
 
-__all__ = ["address_words", "byte_count", "mapping_data", "mapping_table", "name_and_column"]
+__all__ = [
+    "address_words",
+    "byte_count",
+    "mapping_data",
+    "mapping_table",
+    "name_and_column",
+    "seconds",
+    "thread_count",
+]
 
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMGT]?)(?:i?B)?", re.IGNORECASE)
 _POWERS = ("", "K", "M", "G", "T")
@@ -65,6 +74,32 @@ def _rule(mapping: "Mapping") -> str:
     if isinstance(rule, RangeRule):
         return count(len(rule.shards), "range")
     return f"ring of {count(len(rule.nodes), 'node')}"
+
+
+def seconds(text: str) -> float:
+    """Return a number of seconds, as the type of an option.
+
+    Raises:
+        ArgumentTypeError: it is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise ArgumentTypeError(f"{text!r} is no number of seconds from 0 on")
+    return value
+
+
+def thread_count(text: str) -> int:
+    """Return a number of threads, as the type of an option: one always runs, the one that asks.
+
+    Raises:
+        ArgumentTypeError: it is none, or 0, for which nothing would ever go on.
+    """
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise ArgumentTypeError(f"{text!r} is no number of threads from 1 on")
+    return int(text)
 
 
 def name_and_column(text: str) -> tuple[str, str | None]:

@@ -17,9 +17,10 @@ def preflight(work: Work, config: Config) -> None:
     if work.store is not None:
         _check_version(plan, work.store.version())
     reader = FactReader(config, work.topology, work.connections)
-    if reader.identities(plan.identities) != plan.identities:
+    found = reader.identities(plan.identities)
+    if others := [shard for shard in plan.identities if found[shard] != plan.identities[shard]]:
         raise StalePlanError(
-            "a shard of the plan is another database now than when the plan was made",
+            f"{', '.join(others)}: another database now than when the plan was made",
             next_step="check instances and databases, and make the plan again",
         )
     for path, fingerprint in plan.fingerprints.items():
@@ -38,5 +39,5 @@ def _check_version(plan: Plan, version: str) -> None:
         raise StalePlanError(
             f"the plan was made for configuration {plan.config_version[:12]}, the present "
             f"one is {version[:12]}",
-            next_step="load the configuration anew, and make the plan again",
+            next_step="make the plan again; shardhash config history says what changed",
         )

@@ -9,7 +9,7 @@ from shardhash.db.operations._reader import FactReader
 from shardhash.db.operations._shards import ShardPlanner
 from shardhash.db.plan import Plan, Step
 from shardhash.db.planning.allocate import AllocateFacts, grant
-from shardhash.db.planning.clone import check_drainable, removal_steps
+from shardhash.db.planning.clone import check_drainable, removal_steps, removal_warnings
 from shardhash.db.planning.move import MoveFacts, MoveOptions, plan_moves
 from shardhash.db.topology import Backend, Mapping, SlotRule
 from shardhash.errors import PreflightError, UsageError
@@ -116,22 +116,24 @@ class MovePlanner:
                 f"shard {shard} is in {len(mappings)} mappings: only a shard of one can be drained",
                 next_step="shardhash shard move, one mapping after the other",
             )
-        check_drainable(facts)
         (rule,) = mappings
         placement = self.reader.slot_map(rule)
         if not placement.slots_of(shard):
             return self.shards.remove(shard)
+        check_drainable(facts, self.reader.strangers(rule, shard, placement.slots_of(shard)))
         moves = [
             (move.source, move.target, move.slots)
             for move in placement.moves_to(placement.without_shard(shard))
         ]
         steps = removal_steps(facts)
         plan = self.plan("remove", shard, rule, moves, options, last_steps=steps)
-        return replace(plan, new_shards=facts.place)
+        warnings = (*plan.warnings, *removal_warnings(facts))
+        return replace(plan, new_shards=facts.place, warnings=warnings)
 
     def attach(self, shard: str, source: str, *, options: MoveOptions) -> Plan:
         """Plan to hand a detached copy all slots of the shard that it is a copy of."""
         config = self.reader.config
+        config.shard(source)
         if not config.shard(shard).detached:
             raise UsageError(
                 f"shard {shard} is no detached copy",

@@ -121,8 +121,8 @@ class RangePlanner:
     def _ranges(self, rule: Mapping) -> RangeRule:
         if not isinstance(rule.rule, RangeRule):
             raise UsageError(
-                f"mapping {rule.name} has no ranges that could be cut",
-                next_step="shardhash shard split without --at splits slots",
+                f"mapping {rule.name} is not by ranges: it has no bounds",
+                next_step="shardhash shard move, or split without --at, moves slots",
             )
         if rule.unowned:
             raise PreflightError(

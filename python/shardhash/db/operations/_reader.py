@@ -238,9 +238,7 @@ class FactReader:
                 f"its guard of {fault.table} for {fault.event} {fault.problem}"
                 for fault in problems
             )
-        if states.get(SlotState.OWNED, SlotSet()) != mapping.numbers_of(shard):
-            return "its slots are not in the state that the configuration asks for"
-        return ""
+        return _wrong_states(mapping.numbers_of(shard), states)
 
     def is_guarded(self, mapping: Mapping, shard: str) -> bool:
         """Tell whether guards of a mapping were ever installed on a shard."""
@@ -273,6 +271,19 @@ class FactReader:
                     if slot in counts:
                         counts[int(slot)] += int(count)
         return counts
+
+
+def _wrong_states(owned: SlotSet, states: dict[SlotState, SlotSet]) -> str:
+    """Return which slots a shard takes writes for and should not, or the other way round."""
+    opened = states.get(SlotState.OWNED, SlotSet())
+    found = [
+        f"it refuses writes to slots that it owns, which are {state}: {slots & owned}"
+        for state, slots in states.items()
+        if state is not SlotState.OWNED and slots & owned
+    ]
+    if opened - owned:
+        found.append(f"it takes writes to slots that are not its own: {opened - owned}")
+    return "; ".join(found)
 
 
 def chosen_rules(rules: Sequence[TableRule], tables: Sequence[str] | None) -> list[TableRule]:

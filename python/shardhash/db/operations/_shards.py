@@ -35,7 +35,7 @@ from shardhash.db.planning.prune import check_pages, check_table
 from shardhash.db.ports import Topology
 from shardhash.db.sql import RowFilter
 from shardhash.db.topology import Backend, Instance, Mapping, RingRule, Shard
-from shardhash.errors import PreflightError, UsageError
+from shardhash.errors import ConfigError, PreflightError, UsageError
 from shardhash.slots import SlotSet
 
 __all__ = ["ShardPlanner"]
@@ -112,6 +112,7 @@ class ShardPlanner:
         _check_free(config.shards, shard)
         chosen = database or _database_like(config.shard(model), shard, config.app)
         backend = config.instance(instance).backend
+        _check_entry(config, Shard(name=shard, instance=instance, database=chosen))
         if backend is not self.reader.connections.backend(model):
             raise UsageError(
                 f"instance {instance} is {backend}, shard {model} is not: tables cannot be made "
@@ -161,6 +162,7 @@ class ShardPlanner:
                 f"shard {shard} is database {known.database} on {known.instance} already",
                 next_step="choose another name",
             )
+        config.instance(instance)
         values = None
         if mapping not in config.mappings:
             if not (key and key_type and tables):
@@ -262,7 +264,11 @@ class ShardPlanner:
             database=database or _database_like(source, target, config.app),
         )
         if config.instance(place.instance).backend is not self.reader.connections.backend(shard):
-            raise UsageError(f"instance {place.instance} is not of the kind of {shard}'s")
+            raise UsageError(
+                f"instance {place.instance} is not of the kind of {shard}'s",
+                next_step="name an instance of the same kind",
+            )
+        _check_entry(config, place)
         self._check_absent(place)
         backend = self.reader.connections.backend(shard)
         with self.reader.connections.write(shard) as connection:
@@ -383,13 +389,36 @@ class ShardPlanner:
     def _mapping_after(self, added: Shard, mapping: str, values: dict[str, Data] | None) -> Mapping:
         """Return a mapping as the configuration will have it once a shard is adopted."""
         config = self.reader.config
-        text = config.text
+        return _with_entry(config, added, mapping, values).mapping(mapping)
+
+
+def _with_entry(
+    config: Config, added: Shard, mapping: str = "", values: dict[str, Data] | None = None
+) -> Config:
+    """Return a configuration with one shard more, and with a mapping more if it has values.
+
+    Raises:
+        PreflightError: it would not be valid.
+    """
+    text = config.text
+    try:
         if added.name not in config.shards:
-            entry = {"instance": added.instance, "database": added.database}
+            entry: dict[str, Data] = {"instance": added.instance, "database": added.database}
             text = add_shard(text, added.name, entry)
         if values is not None:
             text = add_mapping(text, mapping, values)
-        return Config.parse(text, source=config.source).mapping(mapping)
+        return Config.parse(text, source=config.source)
+    except ConfigError as error:  # its lines are of a text that nobody has
+        found = "\n".join(f"{problem.path}: {problem.message}" for problem in error.problems)
+        raise PreflightError(
+            f"the configuration would not be valid with shard {added.name}: {found}",
+            next_step="choose another name, database or mapping, as the message says",
+        ) from error
+
+
+def _check_entry(config: Config, added: Shard) -> None:
+    """Refuse a shard that could not be written into the configuration at the end."""
+    _with_entry(config, added)
 
 
 def _names(mapping: Mapping) -> list[str]:

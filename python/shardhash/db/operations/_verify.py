@@ -130,6 +130,10 @@ def verify(
                 f"verify against {against} compares it with one shard, and none is named",
                 next_step=f"shardhash shard verify NAME --against {against}",
             )
+        if shard == against:
+            raise UsageError(
+                f"{shard} would be compared with itself", next_step="name another --against"
+            )
         tasks = list(_comparisons(reader, chosen, shard, against))
     else:
         tasks = list(_tasks(chosen, shard))

@@ -19,6 +19,7 @@ __all__ = [
     "plan_clone",
     "plan_removal",
     "removal_steps",
+    "removal_warnings",
 ]
 
 
@@ -73,7 +74,7 @@ def plan_clone(
             shard=facts.target,
             title=f"copy all rows of one moment from {facts.source}, and compare them",
             check="checkpoints; pages copied from an earlier moment are compared",
-            rows=sum(rows for _, rows in facts.tables),
+            rows=sum(rows for _, rows in facts.tables) or None,  # SQLite does not guess
             rows_are_exact=False,
             arguments={"model": facts.source, "tables": names},
         ),
@@ -188,7 +189,7 @@ def plan_removal(
         new_shards=facts.place,
         identities=dict(identities),
         point_of_no_return=0,
-        warnings=_removal_warnings(facts),
+        warnings=removal_warnings(facts),
     )
 
 
@@ -211,14 +212,25 @@ def _check_empty(facts: RemoveFacts) -> None:
         )
 
 
-def check_drainable(facts: RemoveFacts) -> None:
-    """Raise PreflightError where rows would stay behind: those without a key move nowhere."""
+def check_drainable(facts: RemoveFacts, others: MappingABC[str, int]) -> None:
+    """Raise PreflightError where rows would stay behind.
+
+    Rows without a key move nowhere; nor do the `others`, by table the rows of slots that are not
+    the shard's, rows without a key among them.
+    """
     held = {name: count for name, count in facts.null_keys.items() if count}
     if held:
         told = ", ".join(f"{count} of {name}" for name, count in held.items())
         raise PreflightError(
             f"shard {facts.shard} holds rows without a key, which no move takes: {told}",
             next_step="give them a key, move or delete them yourself, then plan again",
+        )
+    if others:
+        told = ", ".join(f"{count} of {name}" for name, count in others.items())
+        raise PreflightError(
+            f"shard {facts.shard} holds rows of slots that are not its own: {told}",
+            next_step=f"shardhash shard prune {facts.shard} removes those that their owners have; "
+            "then plan again",
         )
 
 
@@ -279,7 +291,7 @@ def removal_steps(facts: RemoveFacts) -> list[Step]:
     return steps
 
 
-def _removal_warnings(facts: RemoveFacts) -> tuple[str, ...]:
+def removal_warnings(facts: RemoveFacts) -> tuple[str, ...]:
     """Say what happens to the database itself."""
     if facts.made_by and (facts.is_detached or not facts.strangers):
         return (f"database {facts.database} is dropped for good",)
