@@ -15,8 +15,8 @@ from servers import MySQLFleet
 
 @pytest.fixture(autouse=True)
 def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shardhash.db.executor._table_copy._PAGE_ROWS", 5)
-    monkeypatch.setattr("shardhash.db.executor._pages._PAGE_ROWS", 7)
+    monkeypatch.setattr("shardhash.db.executor._table_copy._PAGE_ROWS", 11)
+    monkeypatch.setattr("shardhash.db.executor._pages._PAGE_ROWS", 13)
 
 
 @pytest.mark.parametrize("name", CASES)

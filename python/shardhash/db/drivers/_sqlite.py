@@ -55,6 +55,8 @@ class SQLiteConnector:
         )
         prepare_sqlite(connection)
         connection.execute("PRAGMA foreign_keys = ON")
+        if self.session.is_unlimited:  # rows are copied as they are, whatever a CHECK says now
+            connection.execute("PRAGMA ignore_check_constraints = ON")
         return connection
 
     def _make_directory(self) -> None:
@@ -73,12 +75,14 @@ def prepare_sqlite(connection: sqlite3.Connection) -> None:
     Guarded tables refuse writes from connections that lack them. ``shardhash_crc32(value)`` is the
     CRC-32 of a key's bytes, ``shardhash_row_digest(...)`` a SHA-256 over its arguments,
     ``shardhash_checksum(digest)`` the XOR of the high 64 bits of digests,
-    ``shardhash_datetime(text)`` the one spelling of a moment that sorts; they are stable since
-    0.1. ``shardhash_pass()`` is NULL: an application does not write past guards. Also sets
+    ``shardhash_datetime(text)`` the one spelling of a moment that sorts,
+    ``shardhash_is_utf8(bytes)`` whether bytes are UTF-8; they are stable since 0.1.
+    ``shardhash_pass()`` is NULL: an application does not write past guards. Also sets
     ``recursive_triggers``, without which an ``OR REPLACE`` deletes rows that triggers do not see.
     """
     connection.create_function("shardhash_crc32", 1, _crc32, deterministic=True)
     connection.create_function("shardhash_row_digest", -1, _row_digest, deterministic=True)
+    connection.create_function("shardhash_is_utf8", 1, _is_utf8, deterministic=True)
     connection.create_function("shardhash_datetime", 1, _datetime, deterministic=True)
     connection.create_aggregate("shardhash_checksum", 1, _Checksum)
     set_pass(connection, None)
@@ -116,6 +120,14 @@ def _crc32(value: Value) -> int | None:
     if isinstance(value, float):
         raise TypeError("a floating point number has no key bytes")
     return zlib.crc32(value if isinstance(value, bytes) else str(value).encode())
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _datetime(text: str | None) -> str | None:

@@ -58,6 +58,7 @@ _IDENTITY = (
 )
 _TRANSACTIONAL_ENGINES = frozenset({"InnoDB"})
 _QUOTED = re.compile(r"""'[^']*'|"[^"]*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/""", re.DOTALL)
+_VIRTUAL = re.compile(r"\s*CREATE\s+VIRTUAL\b", re.IGNORECASE)
 _HEADING = re.compile(
     r"\bTRIGGER\b.*?(?:(BEFORE|AFTER|INSTEAD\s+OF)\s+)?(DELETE|INSERT|UPDATE)\b", re.DOTALL
 )
@@ -188,7 +189,7 @@ def _sqlite_table(connection: "Connection", name: str) -> Table:
     return Table(
         name=name,
         backend=Backend.SQLITE,
-        kind=found[0][0],
+        kind="virtual table" if _VIRTUAL.match(found[0][1] or "") else found[0][0],
         columns=tuple(
             Column(
                 name=column,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from shardhash.db import sql
 from shardhash.db.connections import ConnectionManager
-from shardhash.db.planning.hazards import RowHazards
+from shardhash.db.planning.hazards import UTF_8, RowHazards
 from shardhash.db.schema import ForeignKey, Table
 from shardhash.db.sql import RowFilter, Statement
 from shardhash.db.topology import Backend, Instance, Mapping
@@ -37,7 +37,7 @@ class HazardReader:
     ) -> RowHazards:
         """Return what was counted of some rows; reads the whole table, twice if rows are long."""
         if table.backend is Backend.SQLITE:
-            return RowHazards(torn=torn or {})
+            return self._file_hazards(table, rows, torn or {})
         packet = 0 if self.is_beside else self.packet()
         with self.connections.write(self.shard) as connection:
             count, longest = self._long_rows(connection, table, rows, packet)
@@ -48,6 +48,14 @@ class HazardReader:
                 packet=packet,
                 torn=torn or {},
             )
+
+    def _file_hazards(self, table: Table, rows: RowFilter, torn: dict[str, int]) -> RowHazards:
+        with self.connections.write(self.shard) as connection:
+            encoding = str(connection.exec_driver_sql(sql.read_encoding().sql).scalar_one())
+            count = 0
+            if encoding == UTF_8:
+                count = _number(connection, sql.count_undecodable(table, rows))
+            return RowHazards(encoding=encoding, undecodable=count, torn=torn)
 
     def packet(self) -> int:
         """Return how long a statement the target's server takes."""

@@ -10,6 +10,7 @@ from shardhash.db.topology import Backend
 from shardhash.errors import PreflightError
 
 __all__ = [
+    "UTF_8",
     "RowHazards",
     "check_guardable",
     "check_hazards",
@@ -17,6 +18,9 @@ __all__ = [
     "check_room",
     "human_size",
 ]
+
+UTF_8 = "UTF-8"
+"""SQLite's name of the encoding that files have unless somebody asks for another."""
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
@@ -30,6 +34,8 @@ class RowHazards:
         long_rows: rows that are above what the target's server takes in one statement.
         longest: bytes of the longest of them as SQL; None: its own server cannot write it down.
         packet: max_allowed_packet of the target's server.
+        encoding: in which a SQLite file keeps, and sorts, text.
+        undecodable: rows of a SQLite table whose text is no UTF-8.
         torn: rows that would be parted from rows that they refer to, by foreign key.
     """
 
@@ -37,6 +43,8 @@ class RowHazards:
     long_rows: int = 0
     longest: int | None = None
     packet: int = 0
+    encoding: str = UTF_8
+    undecodable: int = 0
     torn: MappingABC[str, int] = field(default_factory=dict)
 
 
@@ -61,6 +69,18 @@ def check_hazards(table: Table, hazards: RowHazards, verb: str, target: str) -> 
             f"max_allowed_packet of {target} is {human_size(hazards.packet)}",
             next_step="SET GLOBAL max_allowed_packet on both servers to at least twice the longest "
             "row, then plan again",
+        )
+    if hazards.encoding != UTF_8:
+        raise PreflightError(
+            f"table {table.name} cannot be {verb}: its file keeps text as {hazards.encoding}, "
+            f"whose order is not that of the file of {target}",
+            next_step="make a new file (PRAGMA encoding = 'UTF-8') and copy the tables into it",
+        )
+    if hazards.undecodable:
+        raise PreflightError(
+            f"table {table.name} cannot be {verb}: {hazards.undecodable} rows hold text that is no "
+            "UTF-8, which no copy can read",
+            next_step="store those bytes as a BLOB: CAST(column AS BLOB)",
         )
     for key, count in sorted(hazards.torn.items()):
         raise PreflightError(

@@ -93,6 +93,7 @@ from shardhash.db.sql._hazards import (
     count_error_values,
     count_long_rows,
     count_torn_references,
+    count_undecodable,
     row_room,
 )
 from shardhash.db.sql._key_text import (
@@ -193,6 +194,7 @@ __all__ = [
     "count_rows",
     "count_strangers",
     "count_torn_references",
+    "count_undecodable",
     "create_control_table",
     "create_database",
     "create_guard",

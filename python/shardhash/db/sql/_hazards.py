@@ -8,7 +8,13 @@ from shardhash.db.sql._filters import RowFilter
 from shardhash.db.sql._text import Statement, quote, table_name
 from shardhash.db.topology import Backend
 
-__all__ = ["count_error_values", "count_long_rows", "count_torn_references", "row_room"]
+__all__ = [
+    "count_error_values",
+    "count_long_rows",
+    "count_torn_references",
+    "count_undecodable",
+    "row_room",
+]
 
 _PACKET_SHARE = 0.9  # of max_allowed_packet; the rest is for the head of the statement
 _MOST_BYTES = {
@@ -25,6 +31,7 @@ _SHORT = frozenset(
 _SHORT_BYTES = 100  # as SQL, such as a DECIMAL(65,30)
 _UNBOUNDED = 2**32
 _BYTES_A_CHARACTER = 4
+_DEPTH = 200  # of an expression: SQLite takes 1000, and a column needs two
 
 
 def row_room(table: Table, packet: int) -> int:
@@ -72,6 +79,22 @@ def count_long_rows(table: Table, rows: RowFilter, room: int) -> Statement | Non
         f"AND {sizes} > {most} AND COALESCE(OCTET_LENGTH({row}), {most}) + 1 > {most}",
         parameters,
     )
+
+
+def count_undecodable(table: Table, rows: RowFilter) -> Statement:
+    """Return a SELECT of the number of rows of a SQLite table whose text is no UTF-8.
+
+    SQLite takes any bytes as text, by a CAST or by a client in C; Python reads none of them.
+    """
+    texts = [
+        f"CASE typeof({name}) WHEN 'text' THEN {name} ELSE '' END"
+        for name in (quote(column.name, Backend.SQLITE) for column in table.stored_columns)
+    ]
+    pieces = [texts[i : i + _DEPTH] for i in range(0, len(texts), _DEPTH)]
+    joined = [" || 'x' || ".join(piece) for piece in pieces]
+    wrong = " OR ".join(f"NOT shardhash_is_utf8(CAST({text} AS BLOB))" for text in joined)
+    where, parameters = rows.within(f"({wrong})", ())
+    return Statement(f"SELECT COUNT(*) FROM {table_name(table)} WHERE {where}", parameters)
 
 
 def count_torn_references(
