@@ -27,6 +27,8 @@ from shardhash.errors import StaleMapError, WrongShardError
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from shardhash.db.query import Routing
+
 __all__ = ["Cluster"]
 
 _LOG = logging.getLogger("shardhash.db.cluster")
@@ -244,6 +246,24 @@ class Cluster:
         """
         options = query_options(mapping=mapping, shards=shards)
         return self._current().engine.explain(sql, params, options)
+
+    def route(self, sql: str, params: Params = (), *, mapping: str | None = None) -> "Routing":
+        """Return the shards that a statement is for, if somebody else runs it there as it is.
+
+        Reads the tables' definitions from one shard; runs nothing else. Raises as ``query`` does.
+        """
+        return self._current().engine.route(sql, params, query_options(mapping=mapping))
+
+    def shard_of(self, table: str, key: object) -> str:
+        """Return the shard that owns a row of a table, by the value written to its key column.
+
+        It minds what the column makes of the value, such as a BINARY that pads it.
+
+        Raises:
+            UsageError: the table is in no mapping's tables.
+            QueryRefusedError: what the column would hold is not known.
+        """
+        return self._current().engine.shard_of(table, key)
 
     def _mind_age(self) -> None:
         if not self._watch.is_stale:

@@ -28,6 +28,7 @@ from shardhash.db.query._dispatch import QueryDispatcher, Target
 from shardhash.db.query._explanation import Explanation, ShardStatement
 from shardhash.db.query._options import QueryOptions
 from shardhash.db.query._result import QueryResult
+from shardhash.db.query._routing import Routing
 from shardhash.db.query._text import Params, read_text, values_of
 from shardhash.db.workers import read_plain, run_tasks
 
@@ -38,6 +39,7 @@ __all__ = [
     "QueryDispatcher",
     "QueryOptions",
     "QueryResult",
+    "Routing",
     "ShardStatement",
     "Target",
     "make_engine",
@@ -56,6 +58,14 @@ class Engine(Protocol):
 
     def explain(self, sql: str, params: Params, options: QueryOptions) -> Explanation:
         """Return how a statement would be run, as ``Cluster.explain`` says."""
+        ...
+
+    def route(self, sql: str, params: Params, options: QueryOptions) -> Routing:
+        """Return where a statement goes that somebody else runs, as ``Cluster.route`` says."""
+        ...
+
+    def shard_of(self, table: str, key: object) -> str:
+        """Return the shard of a row that is written with a key, as ``Cluster.shard_of`` says."""
         ...
 
 

@@ -20,10 +20,11 @@ from shardhash.db.query._params import bound, kinds_of
 from shardhash.db.query._plan import ReadPlan, Route
 from shardhash.db.query._reduction import Reduction
 from shardhash.db.query._result import QueryResult
+from shardhash.db.query._routing import Routing
 from shardhash.db.query._stages import Stage, question_of
 from shardhash.db.query._text import Params, QueryText, read_text, render, values_of
 from shardhash.db.query._windows import WindowQuery
-from shardhash.db.query._writes import WritePlan
+from shardhash.db.query._writes import WritePlan, key_written
 from shardhash.db.tasks import ResultColumn, Row, ShardRows, ShardTask, TaskRunner
 from shardhash.db.topology import Backend, TableRule
 from shardhash.db.workers import PlainReader
@@ -331,6 +332,44 @@ class QueryEngine:
             idempotent=False,
         )
         return QueryResult((), iter(()), shards=(shard,), committed={shard: count})
+
+    # For others that run statements
+
+    def route(self, statement: str, params: Params, options: QueryOptions) -> Routing:
+        """Return where a statement goes; see ``Cluster.route``."""
+        plan = self._plan(statement, params, options)
+        assert not isinstance(plan, _Named)
+        if not isinstance(plan, ReadPlan):
+            return plan.route(params)
+        values = bound(values_of(plan.text.names, params), plan.backend)
+        route = self._route(plan, values, options)
+        if route.is_single:
+            return Routing(shards=route.shards)
+        problem = plan.why_not_strung()
+        if problem:
+            return Routing(shards=route.shards, problem=problem)
+        reductions = self._reductions(plan, route, values)
+        return Routing(
+            shards=route.shards,
+            sent=plan.text.sent,
+            on_owned={
+                shard: render(reduction.sql, plan.backend)[0]
+                for shard, reduction in zip(route.shards, reductions, strict=True)
+                if shard in plan.holders_of_unowned
+            },
+        )
+
+    def shard_of(self, table: str, key: object) -> str:
+        """Return the shard of a row that is written with a key; see ``Cluster.shard_of``."""
+        facts = self.facts_of(table)
+        if facts is None or facts.router is None:
+            what = "no mapping's tables" if facts is None else "global_tables: each shard has it"
+            raise UsageError(
+                f"asked for the shard of a row of {table}, which is in {what}",
+                next_step="name the table in a mapping's tables, spelled as there",
+            )
+        (value,) = bound((key,), facts.table.backend)
+        return facts.router.shard_for(key_written(facts, value))
 
     # Explaining
 

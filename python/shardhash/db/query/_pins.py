@@ -225,17 +225,37 @@ def _equal(condition: exp.Expr, column: ColumnTest) -> Pin:
 
 
 def _in(condition: exp.In, column: ColumnTest) -> Pin:
-    if not column.matches(condition.this) or not column.facts.pins_exactly:
+    entries = _entries(condition, column)
+    if not entries or not column.facts.pins_exactly:
         return EVERYWHERE
     if set(condition.args) - {"this", "expressions"} and any(
         condition.args.get(name) for name in set(condition.args) - {"this", "expressions"}
     ):
         return EVERYWHERE
-    values = [constant(each) for each in condition.expressions]
+    values = [constant(each) for each in entries]
     known = tuple(value for value in values if value is not None)
-    if not known or len(known) != len(values):
-        return EVERYWHERE
-    return KeyIn(column.facts, known)
+    return KeyIn(column.facts, known) if len(known) == len(values) else EVERYWHERE
+
+
+def _entries(condition: exp.In, column: ColumnTest) -> Sequence[exp.Expr | None]:
+    """Return what the key is compared with, also in ``(other, key) IN ((1, 2), ...)``."""
+    entries: list[exp.Expr] = condition.expressions
+    if column.matches(condition.this):
+        return entries
+    if not isinstance(condition.this, exp.Tuple):
+        return ()
+    if len(entries) == 1 and isinstance(entries[0], exp.Values):  # as SQLite wants it
+        entries = entries[0].expressions
+    names = condition.this.expressions
+    place = next((n for n, name in enumerate(names) if column.matches(name)), None)
+    if place is None:
+        return ()
+    return [
+        entry.expressions[place]
+        if isinstance(entry, exp.Tuple) and len(entry.expressions) == len(names)
+        else None
+        for entry in entries
+    ]
 
 
 def _between(condition: exp.Between, column: ColumnTest) -> Pin:

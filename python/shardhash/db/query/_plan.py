@@ -38,6 +38,7 @@ _MODIFIERS = (
     "hint",
     "sample",
 )
+_ACROSS = {"order": "ORDER BY", "limit": "LIMIT", "offset": "OFFSET"}
 ColumnsOf = Callable[[str], tuple[ResultColumn, ...]]
 
 
@@ -201,12 +202,29 @@ class ReadPlan:
                 "sums of FLOAT, DOUBLE or REAL values depend on their order in the last digits; "
                 "sums of other numbers are exact"
             )
-        if any(shard in self._unowned() for shard in route.shards):
+        if self.holders_of_unowned.intersection(route.shards):
             warnings.append("rows are on the move: shards leave out those that they do not own")
         return tuple(warnings)
 
-    def _unowned(self) -> set[str]:
-        return {shard for router, _ in self.limits for shard in router.mapping.unowned}
+    def why_not_strung(self) -> str:
+        """Return what of the query needs more than one shard's rows after the other's, or nothing.
+
+        Of what is left, ``reduction`` raises where it needs that.
+        """
+        for name, words in _ACROSS.items():
+            if self.query.args.get(name):
+                return f"{words} over several shards"
+        if isinstance(self.query, exp.Select) and not self.block.is_disjoint:
+            if has_aggregate(self.query):
+                return "an aggregate or GROUP BY over several shards"
+            if self.query.args.get("distinct"):
+                return "DISTINCT over several shards"
+        return ""
+
+    @property
+    def holders_of_unowned(self) -> frozenset[str]:
+        """Return the shards that may hold rows of the statement's tables without owning them."""
+        return frozenset(shard for router, _ in self.limits for shard in router.mapping.unowned)
 
     def _shards(self, router: KeyRouter, pin: Pin, values: Values) -> frozenset[str]:
         cells = None if pin == EVERYWHERE else pin.cells(values)

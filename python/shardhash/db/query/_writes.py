@@ -18,12 +18,13 @@ from shardhash.db.query._pins import UnknownKeyError, constant, key_as_stored
 from shardhash.db.query._plan import ReadPlan
 from shardhash.db.query._refusal import Refusal, refused
 from shardhash.db.query._result import QueryResult
+from shardhash.db.query._routing import Routing
 from shardhash.db.query._scopes import nested_queries
 from shardhash.db.query._text import Params, QueryText, render, values_of
 from shardhash.db.topology import Backend, KeyType
 from shardhash.errors import KeyTypeError, QueryRefusedError, ShardhashError
 
-__all__ = ["WritePlan"]
+__all__ = ["WritePlan", "key_written"]
 
 _NAME_SHARD = "or name the shard that it is for: shards=[...]"
 _BINARY_LENGTH = re.compile(r"binary\((\d+)\)", re.IGNORECASE)
@@ -77,6 +78,23 @@ class WritePlan:
                 failed[part.shard] = str(error)
         shards = tuple(part.shard for part in parts)
         return QueryResult((), iter(()), shards=shards, committed=committed, failed=failed)
+
+    def route(self, params: Params) -> Routing:
+        """Return where the statement goes, if somebody else runs it as it is."""
+        values = bound(values_of(self.text.names, params), self.backend)
+        parts, _ = self._parts(values)
+        shards = tuple(part.shard for part in parts)
+        if all(part.text == self.text.clean for part in parts):
+            return Routing(shards=shards, is_write=True)
+        if isinstance(self.tree, exp.Insert):
+            problem = "an INSERT of rows for several shards"
+            return Routing(shards=shards, is_write=True, problem=problem)
+        on_owned = {
+            part.shard: render(part.text, self.backend)[0]
+            for part in parts
+            if part.text != self.text.clean
+        }
+        return Routing(shards=shards, is_write=True, sent=self.text.sent, on_owned=on_owned)
 
     def explain(self, params: Params) -> Explanation:
         """Return what would be run where."""
@@ -222,7 +240,7 @@ class WritePlan:
                     "compute it in the application and pass it as a parameter",
                 )
             )
-        return facts.router.shard_for(_stored_key(facts, given))
+        return facts.router.shard_for(key_written(facts, given))
 
     # UPDATE and DELETE
 
@@ -298,8 +316,13 @@ def _row_piece(source: str, tokens: list[Token]) -> Piece:
     return Piece.of(source, tokens)
 
 
-def _stored_key(facts: TableFacts, given: object) -> CanonicalKey:
-    """Return the key that a column holds after a value was written to it."""
+def key_written(facts: TableFacts, given: object) -> CanonicalKey:
+    """Return the key that a column holds after a value was written to it.
+
+    Raises:
+        QueryRefusedError: what it would hold is not known.
+        KeyTypeError: it is no key.
+    """
     column, router = facts.key, facts.router
     assert column is not None
     assert router is not None
