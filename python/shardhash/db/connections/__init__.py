@@ -22,7 +22,7 @@ from shardhash.db.topology import Backend, Endpoint, Instance
 from shardhash.errors import ServerUnreachableError, UsageError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Engine
 
 __all__ = ["ConnectionManager", "RetryPolicy", "Session", "SessionSettings", "interrupter"]
 
@@ -172,6 +172,21 @@ class ConnectionManager:
                 next_step="connect to one of its shards",
             )
         return self._pool(instance).connection(self._place(instance))
+
+    def engine(self, shard: str) -> "Engine":
+        """Return a SQLAlchemy engine on the shard's primary, for code that wants one.
+
+        Its connections are of the instance's pool and count towards its cap; those to a SQLite
+        file are opened when needed and not counted. Errors leave it as SQLAlchemy's own, but for
+        what a guard refuses: WrongShardError and ShardKeyError. It is this process's: ask for it
+        again after a fork. MySQL: connects once, for the server's version.
+
+        Raises:
+            UsageError: no such shard, or its password cannot be looked up.
+            DatabaseError: no connection.
+        """
+        instance = self._config.instance(self._config.shard(shard).instance)
+        return self._pool(instance).engine(self._place(instance, shard))
 
     def create_database(self, shard: str) -> None:
         """Create the shard's empty database; one that exists stays as it is."""

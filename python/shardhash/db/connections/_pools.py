@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
     from sqlalchemy.engine import ExceptionContext
     from sqlalchemy.engine.interfaces import DBAPIConnection
+    from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 __all__ = ["FilePool", "ServerPool", "interrupter"]
 
@@ -35,6 +36,7 @@ _NO_SHARD = "information_schema"  # a database that every user may enter, and no
 _RECYCLE_S = 1800
 _PLACE = "shardhash_place"
 _INTERRUPT = "shardhash_interrupt"
+_LENT = "shardhash_lent"
 
 
 class ServerPool:
@@ -67,6 +69,7 @@ class ServerPool:
         self._root: Engine = sqlalchemy.create_engine(
             url,
             creator=self._connector.connect,
+            paramstyle="format",  # as our own statements are
             hide_parameters=True,
             poolclass=LendingPool,
             pool_size=cap,
@@ -75,6 +78,7 @@ class ServerPool:
             pool_recycle=_RECYCLE_S,
             pool_use_lifo=True,
         )
+        sqlalchemy.event.listen(self._root, "checkin", self._comes_back)
         self._sessions = Sessions(
             cast("LendingPool", self._root.pool),
             self._connector,
@@ -84,6 +88,7 @@ class ServerPool:
             driver_error=self._driver_error,
         )
         self._engines: dict[str, Engine] = {}
+        self._lent: dict[str, Engine] = {}
         self._lock = Lock()
         self._place = place
         self._cap = cap
@@ -125,6 +130,25 @@ class ServerPool:
         except self._too_long:
             raise _too_many(self._place, self._cap, self._wait_s) from None
 
+    def engine(self, place: Place) -> "Engine":
+        """Return an engine whose connections are of this pool, in the place's database.
+
+        Raises:
+            DatabaseError: no connection.
+        """
+        from shardhash.db.connections._lent import lent_engine
+
+        database = str(place.database)
+        with self._lock:
+            known = self._lent.get(database)
+        if known is not None:
+            return known
+        with _errors_at(place, self._driver_error):
+            template = self._engine(place)
+        made = lent_engine(template, lambda: self._lend(database), place)
+        with self._lock:
+            return self._lent.setdefault(database, made)
+
     def close(self) -> None:
         """Close idle connections now, and those in use when they are given back."""
         self._is_closed = True
@@ -143,9 +167,8 @@ class ServerPool:
         database = place.database or _NO_SHARD
         while True:
             connection = self._connect(place)
-            is_fresh = mark_changed(connection.info)
             driver = _driver_connection(connection)
-            connection.info.setdefault(_INTERRUPT, partial(self._interrupt, driver.thread_id()))
+            is_fresh = self._is_fresh(connection.info, driver)
             try:
                 driver.autocommit(False)  # sends nothing where it is so already
                 driver.select_db(database)
@@ -158,6 +181,43 @@ class ServerPool:
                     raise
             else:
                 return connection
+
+    def _lend(self, database: str) -> "PoolProxiedConnection":
+        """Return a pooled connection without SQLAlchemy's around it, in a database."""
+        self._sessions.block_begins()
+        try:
+            lent = self._selected_raw(database)
+        except BaseException:
+            self._sessions.block_ends()
+            raise
+        lent.record_info[_LENT] = True
+        return lent
+
+    def _selected_raw(self, database: str) -> Any:
+        while True:
+            connection = self._root.raw_connection()
+            driver: Any = connection.driver_connection
+            is_fresh = self._is_fresh(connection.info, driver)
+            try:
+                driver.autocommit(False)
+                driver.select_db(database)
+            except BaseException as error:
+                connection.invalidate()
+                if is_fresh or fault_of(error) is not Fault.LOST:
+                    raise
+            else:
+                return connection
+
+    def _comes_back(self, _: object, record: "ConnectionPoolEntry") -> None:
+        """Count a lent connection that is given back, or was lost."""
+        if record.record_info.pop(_LENT, None):
+            self._sessions.block_ends()
+
+    def _is_fresh(self, info: dict[Any, Any], driver: Any) -> bool:
+        """Tell whether a connection was never used; it is from now on."""
+        is_fresh = mark_changed(info)
+        info.setdefault(_INTERRUPT, partial(self._interrupt, driver.thread_id()))
+        return is_fresh
 
     def _interrupt(self, session: int) -> None:
         """End the session's statement, by a connection beside the pool: the pool may be in use."""
@@ -209,7 +269,20 @@ class FilePool:
         self._wait_s = wait_s
         self._free = BoundedSemaphore(cap)
         self._engines: dict[str, Engine] = {}
+        self._lent: dict[str, Engine] = {}
         self._abandoned: list[Connection] = []
+
+    def engine(self, place: Place) -> "Engine":
+        """Return an engine on the place's file, whose connections are not counted."""
+        from shardhash.db.connections._lent import tell_guards
+
+        path = self._path(place)
+        known = self._lent.get(path.name)
+        if known is None:
+            connector = SQLiteConnector(path, place, self._session)
+            known = self._lent[path.name] = _file_engine(connector, path, place)
+            tell_guards(known, place)
+        return known
 
     @contextmanager
     def connection(self, place: Place) -> Iterator["Connection"]:
