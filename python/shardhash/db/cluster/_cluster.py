@@ -252,6 +252,7 @@ class Cluster:
 
         Reads the tables' definitions from one shard; runs nothing else. Raises as ``query`` does.
         """
+        self._mind_age()
         return self._current().engine.route(sql, params, query_options(mapping=mapping))
 
     def shard_of(self, table: str, key: object) -> str:

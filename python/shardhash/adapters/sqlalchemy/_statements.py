@@ -1,0 +1,64 @@
+"""The text of a SQLAlchemy statement and its values, as our planner reads them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from typing import Any
+
+from sqlalchemy import Dialect
+from sqlalchemy.sql.base import Executable
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import ClauseElement
+
+from shardhash.errors import QueryRefusedError
+
+__all__ = ["planning_dialect", "texts_of"]
+
+_STYLE = "format"
+
+Values = Mapping[str, Any]
+
+
+def planning_dialect(dialect: Dialect) -> Dialect:
+    """Return a dialect that writes the same SQL with ``%s`` for values."""
+    if dialect.paramstyle == _STYLE:
+        return dialect
+    planning = copy(dialect)
+    planning.paramstyle, planning.positional = _STYLE, True
+    planning.identifier_preparer = planning.preparer(planning)  # which doubles percent signs
+    return planning
+
+
+def texts_of(
+    statement: Executable, parameters: Sequence[Values] | Values | None, dialect: Dialect
+) -> Iterator[tuple[str, tuple[object, ...]]]:
+    """Yield the SQL of a statement with the values that the driver gets, for each set of values.
+
+    Raises:
+        QueryRefusedError: it has no SQL text, such as a DDL element.
+    """
+    sets = [parameters or {}] if isinstance(parameters, Mapping | None) else parameters
+    assert isinstance(statement, ClauseElement)
+    names = list(sets[0]) if sets and sets[0] else None
+    compiled = statement.compile(dialect=dialect, column_keys=names)
+    if not isinstance(compiled, SQLCompiler):
+        raise QueryRefusedError(
+            f"{type(statement).__name__} is no statement that is routed",
+            next_step="run it on each shard: BroadcastQuery, or Router.engine(shard)",
+        )
+    for values in sets:
+        yield _text(compiled, values)
+
+
+def _text(compiled: SQLCompiler, values: Values) -> tuple[str, tuple[object, ...]]:
+    expanded = compiled.construct_expanded_state(dict(values), escape_names=False)
+    names = expanded.positiontup or []
+    processors = expanded.processors
+    bound = tuple(_processed(processors.get(name), expanded.parameters[name]) for name in names)
+    text = expanded.statement
+    if not bound:
+        text = text.replace("%%", "%")  # the planner's texts without values double nothing
+    return text, bound
+
+
+def _processed(processor: Any, value: object) -> object:
+    return value if processor is None else processor(value)
