@@ -342,7 +342,7 @@ class QueryEngine:
         if not isinstance(plan, ReadPlan):
             return plan.route(params)
         values = bound(values_of(plan.text.names, params), plan.backend)
-        route = self._route(plan, values, options)
+        route = plan.route(values)
         if route.is_single:
             return Routing(shards=route.shards)
         problem = plan.why_not_strung()

@@ -214,6 +214,8 @@ class ReadPlan:
         for name, words in _ACROSS.items():
             if self.query.args.get(name):
                 return f"{words} over several shards"
+        if self.needs_all_rows:
+            return "a window function over several shards"
         if isinstance(self.query, exp.Select) and not self.block.is_disjoint:
             if has_aggregate(self.query):
                 return "an aggregate or GROUP BY over several shards"
