@@ -20,6 +20,7 @@ from shardhash.errors import (
 )
 
 SECRET = "hunter2-Xq"
+ID = "SELECT CONNECTION_ID()"
 
 
 @pytest.fixture
@@ -70,12 +71,40 @@ def test_connections_of_engines_count_towards_the_cap(one_server):
             second.connect()
 
 
+def test_sessions_kept_for_queries_make_room(one_server):
+    with manager_of(one_server, max_connections=1, wait_s=5) as manager:
+        for _ in range(2):
+            session = manager.take_session("s2")
+            session.give_back()
+
+            with manager.engine("s1").connect() as connection:
+                assert connection.exec_driver_sql("SELECT DATABASE()").scalar() == (
+                    one_server.database("s1")
+                )
+            with manager.engine("s1").connect() as connection:
+                connection.invalidate()
+
+
+def test_every_connection_that_comes_back_is_counted_off(one_server):
+    with manager_of(one_server, max_connections=2) as manager:
+        with manager.engine("s1").connect() as kept, manager.engine("s2").connect() as connection:
+            one_server.sql("s2", f"KILL {connection.exec_driver_sql(ID).scalar()}")
+            with pytest.raises(DBAPIError):
+                connection.exec_driver_sql("SELECT 1")
+            connection.rollback()
+            connection.exec_driver_sql("SELECT 1")
+            kept.invalidate()
+        pool = manager._pool(manager._config.instance("a"))
+
+        assert pool._sessions._blocks == 0
+
+
 def test_connection_that_was_lost_is_replaced_in_the_same_database(one_server):
     with manager_of(one_server, max_connections=1) as manager:
         with manager.engine("s2").connect():
             pass
         with manager.engine("s1").connect() as connection:
-            lost = connection.exec_driver_sql("SELECT CONNECTION_ID()").scalar()
+            lost = connection.exec_driver_sql(ID).scalar()
             one_server.sql("s1", f"KILL {lost}")
             with pytest.raises(DBAPIError):
                 connection.exec_driver_sql("SELECT 1")
@@ -90,7 +119,7 @@ def test_connection_that_was_lost_is_replaced_in_the_same_database(one_server):
 def test_idle_connection_that_was_lost_is_not_handed_out(one_server):
     with manager_of(one_server, max_connections=1) as manager:
         with manager.engine("s1").connect() as connection:
-            lost = connection.exec_driver_sql("SELECT CONNECTION_ID()").scalar()
+            lost = connection.exec_driver_sql(ID).scalar()
         one_server.sql("s1", f"KILL {lost}")
 
         with manager.engine("s1").connect() as connection:

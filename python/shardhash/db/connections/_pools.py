@@ -143,8 +143,12 @@ class ServerPool:
             known = self._lent.get(database)
         if known is not None:
             return known
-        with _errors_at(place, self._driver_error):
-            template = self._engine(place)
+        self._sessions.block_begins()
+        try:
+            with _errors_at(place, self._driver_error):
+                template = self._engine(place)
+        finally:
+            self._sessions.block_ends()
         made = lent_engine(template, lambda: self._lend(database), place)
         with self._lock:
             return self._lent.setdefault(database, made)
@@ -190,10 +194,11 @@ class ServerPool:
         except BaseException:
             self._sessions.block_ends()
             raise
+        assert lent.record_info is not None
         lent.record_info[_LENT] = True
         return lent
 
-    def _selected_raw(self, database: str) -> Any:
+    def _selected_raw(self, database: str) -> "PoolProxiedConnection":
         while True:
             connection = self._root.raw_connection()
             driver: Any = connection.driver_connection
@@ -210,7 +215,7 @@ class ServerPool:
 
     def _comes_back(self, _: object, record: "ConnectionPoolEntry") -> None:
         """Count a lent connection that is given back, or was lost."""
-        if record.record_info.pop(_LENT, None):
+        if record.record_info and record.record_info.pop(_LENT, None):
             self._sessions.block_ends()
 
     def _is_fresh(self, info: dict[Any, Any], driver: Any) -> bool:
