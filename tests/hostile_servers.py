@@ -170,12 +170,12 @@ class Cluster:
         for name, shard in self.store.load()[0].shards.items():
             self.fleet._places[name] = (shard.instance, shard.database)
 
-    def adopt(self, case: Case) -> None:
+    def adopt(self, case: Case, **options: Any) -> None:
         with self.operations() as operations:
-            operations.apply(self.plan_adopt(operations, case))
+            operations.apply(self.plan_adopt(operations, case, **options))
         self.learn()
 
-    def plan_adopt(self, operations: Operations, case: Case) -> Plan:
+    def plan_adopt(self, operations: Operations, case: Case, **options: Any) -> Plan:
         """Plan to take in s1 with a mapping of the case's tables."""
         return operations.plan_adopt(
             "s1",
@@ -186,6 +186,7 @@ class Cluster:
             key_type=case.key_type,
             tables=[(name, None) for name in case.tables],
             slot_count=SLOTS,
+            **options,
         )
 
     def undo_when_open(self, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:

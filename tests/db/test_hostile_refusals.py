@@ -222,3 +222,27 @@ def test_names_that_a_server_would_make_lower_case_are_refused(
         with pytest.raises(PreflightError, match="lower_case_table_names"):
             operations.plan_clone("s1", "s2", instance="c")
         operations.plan_clone("s1", "s2", instance="b")
+
+
+@pytest.mark.parametrize(
+    ("definition", "words"),
+    [
+        ("(id INT) ENGINE=InnoDB", "g cannot be copied: it has no primary key"),
+        ("(id INT PRIMARY KEY) ENGINE=MyISAM", "g cannot be copied: its engine"),
+        ("(id INT PRIMARY KEY, e ENUM('a')) ENGINE=InnoDB", "g cannot be copied: 1 rows hold"),
+    ],
+)
+def test_global_tables_that_could_not_be_copied_are_refused(
+    hostile_fleet: MySQLFleet, definition: str, words: str
+) -> None:
+    cluster = Cluster.start(hostile_fleet)
+    case = Case({"t": [PLAIN, ROWS]})
+    value = ", 'no'" if "ENUM" in definition else ""
+    more = {"g": [f"CREATE TABLE {{}} {definition}", f"INSERT INTO {{}} VALUES (1{value})"]}
+    fill(hostile_fleet, "s1", Case(case.tables, more=more))
+    cluster.adopt(case, global_tables=["g"])
+
+    with cluster.operations() as operations, pytest.raises(PreflightError, match=words):
+        operations.plan_split("s1", "s2", instance="b", freeze=True)
+    with cluster.operations() as operations, pytest.raises(PreflightError, match=words):
+        operations.plan_allocate("s2", instance="b", mapping="by_k")

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from hostile_schemas import CASES
-from hostile_servers import Cluster, contents, definition, fill, slots_of
+from hostile_schemas import CASES, Case
+from hostile_servers import Cluster, contents, definition, fill, name_of, session, slots_of
 from servers import MySQLFleet
 
 
@@ -54,3 +54,55 @@ def test_a_hostile_schema_goes_through_all_operations_unchanged(
     for table in (*case.tables, *case.more):
         assert contents(hostile_fleet, "s3", table) == contents(hostile_fleet, "s1", table)
         assert definition(hostile_fleet, "s3", table) == definition(hostile_fleet, "s1", table)
+
+
+PROGRAMS = {
+    "view": ("v`1", "CREATE VIEW {} AS SELECT id, `select` FROM `u%s` WHERE c <> '\\\\'"),
+    "procedure": ("p%", "CREATE PROCEDURE {}(x INT) BEGIN SELECT \"a\", '\\'', x || 1; END"),
+    "function": (
+        "f é",
+        "CREATE FUNCTION {}(x TEXT CHARSET sjis) RETURNS INT NO SQL RETURN 1",
+    ),
+    "event": ("e'v", "CREATE EVENT {} ON SCHEDULE EVERY 1 DAY DO DELETE FROM `u%s`"),
+    "trigger": ('t"r', "CREATE TRIGGER {} BEFORE INSERT ON `u%s` FOR EACH ROW SET NEW.c = 'new'"),
+    "sequence": ("s.q", "CREATE SEQUENCE {} START WITH 5 INCREMENT BY 3 CACHE 7"),
+}
+
+
+def test_programs_of_odd_names_and_modes_are_cloned_and_change_no_row(
+    hostile_fleet: MySQLFleet,
+) -> None:
+    tables = {
+        "u%s": [
+            "CREATE TABLE {} (id INT PRIMARY KEY, `select` INT, c VARCHAR(9)) ENGINE=InnoDB",
+            "INSERT INTO {} VALUES (1, 1, 'old'), (2, 2, '\\\\')",
+        ]
+    }
+    more = {name: [text] for name, text in PROGRAMS.values()}
+    cluster = Cluster.start(hostile_fleet)
+    fill(hostile_fleet, "s1", Case(tables, more=more))
+    with session(hostile_fleet, "s1") as cursor:
+        cursor.execute("SELECT NEXTVAL(`s.q`), NEXTVAL(`s.q`)")
+        assert cursor.fetchall() == ((5, 8),)
+    cluster.do("clone", "s1", "s2", instance="b")
+
+    assert contents(hostile_fleet, "s2", "u%s") == contents(hostile_fleet, "s1", "u%s")
+    for kind, (name, _) in PROGRAMS.items():
+        assert program(hostile_fleet, "s2", kind, name) == program(hostile_fleet, "s1", kind, name)
+    with session(hostile_fleet, "s2") as cursor:
+        cursor.execute("SELECT NEXTVAL(`s.q`)")
+        assert cursor.fetchall() == ((26,),)
+        cursor.execute("SELECT * FROM `v``1`")
+        assert cursor.fetchall() == ((1, 1),)
+        cursor.execute("INSERT INTO `u%s` VALUES (3, 3, 'x')")
+        cursor.execute("SELECT c FROM `u%s` WHERE id = 3")
+        assert cursor.fetchall() == (("new",),)
+
+
+def program(fleet: MySQLFleet, shard: str, kind: str, name: str) -> list[str]:
+    """Return what a server says of a program, without its database, events as enabled."""
+    with session(fleet, shard) as cursor:
+        cursor.execute(f"SHOW CREATE {kind.upper()} {name_of(name)}")
+        [row] = cursor.fetchall()
+    texts = [str(value).replace(" DISABLE", " ENABLE") for value in row[:4]]
+    return [text.replace(f"`{fleet.database(shard)}`.", "") for text in texts]

@@ -68,6 +68,8 @@ def create_programs(
 ) -> None:
     """Make views, routines, triggers, events (disabled) and sequences, by kind and name.
 
+    Sequences go on from where the model's are.
+
     Views may stand on one another, so those that cannot be made yet are tried again after others.
 
     Raises:
@@ -88,6 +90,16 @@ def create_programs(
         if len(failed) == len(waiting):
             raise failed[0][1]
         waiting = [program for program, _ in failed]
+    for program in wanted:
+        if program.kind == "sequence":
+            _advance_sequence(work, model, shard, program.name)
+
+
+def _advance_sequence(work: RowWork, model: str, shard: str, name: str) -> None:
+    """Let a sequence go on after the numbers that the model's may have given; never go back."""
+    with work.read(model) as connection:
+        [(number,)] = fetch(connection, sql.read_sequence(name))
+    work.batch(shard, lambda connection: fetch(connection, sql.advance_sequence(name, number)))
 
 
 def _create_program(work: RowWork, model: str, shard: str, program: Program) -> None:

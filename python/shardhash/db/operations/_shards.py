@@ -29,9 +29,9 @@ from shardhash.db.planning.adopt import (
 )
 from shardhash.db.planning.allocate import AllocateFacts, plan_allocate
 from shardhash.db.planning.clone import CloneFacts, RemoveFacts, plan_clone, plan_removal
-from shardhash.db.planning.hazards import check_guardable, check_names_there
+from shardhash.db.planning.hazards import check_guardable, check_hazards, check_names_there
 from shardhash.db.planning.movable import tables_parents_first
-from shardhash.db.planning.prune import check_pages, check_table
+from shardhash.db.planning.prune import check_itself, check_pages, check_table
 from shardhash.db.ports import Topology
 from shardhash.db.sql import RowFilter
 from shardhash.db.topology import Backend, Instance, Mapping, RingRule, Shard
@@ -127,6 +127,7 @@ class ShardPlanner:
                 check_guardable(table)
         names = [*(table.name for table in tables), *mapping.global_tables]
         self._check_makeable(model, instance, names)
+        self._check_global_tables(model, instance, mapping)
         return AllocateFacts(
             shard=shard,
             instance=instance,
@@ -367,6 +368,17 @@ class ShardPlanner:
         with self.reader.connections.write(model) as connection:
             for name in names:
                 table_ddl(connection, name, backend)
+
+    def _check_global_tables(self, model: str, instance: str, mapping: Mapping) -> None:
+        """Refuse a mapping whose global tables could not be copied to an instance as they are."""
+        reader = self.reader.hazards(model, instance)
+        for name in mapping.global_tables:
+            table = self.reader.table(model, name)
+            check_pages(table, "copied")
+            if table.backend is Backend.SQLITE:
+                check_itself(table, "copied")
+            hazards = reader.hazards(table, RowFilter.all_rows())
+            check_hazards(table, hazards, "copied", instance)
 
     def _tables_by_mapping(self, shard: str) -> dict[str, list[str]]:
         detached = self.reader.config.shard(shard).detached

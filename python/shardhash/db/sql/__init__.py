@@ -146,6 +146,7 @@ from shardhash.db.sql._rows import (
     read_rows,
 )
 from shardhash.db.sql._schema import (
+    advance_sequence,
     alter_table,
     create_database,
     create_trial_table,
@@ -153,6 +154,7 @@ from shardhash.db.sql._schema import (
     drop_database,
     drop_table,
     find_database,
+    read_sequence,
     set_next_id,
 )
 from shardhash.db.sql._session import (
@@ -175,6 +177,7 @@ __all__ = [
     "SlotState",
     "Statement",
     "add_pages",
+    "advance_sequence",
     "allow_long_texts",
     "alter_table",
     "begin_snapshot",
@@ -276,6 +279,7 @@ __all__ = [
     "read_pruned",
     "read_row_sizes",
     "read_rows",
+    "read_sequence",
     "read_session",
     "read_slots",
     "row_digest_expression",

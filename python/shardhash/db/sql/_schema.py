@@ -7,6 +7,7 @@ from shardhash.db.sql._text import Statement, quote, table_name, table_path
 from shardhash.db.topology import Backend
 
 __all__ = [
+    "advance_sequence",
     "alter_table",
     "create_database",
     "create_trial_table",
@@ -14,6 +15,7 @@ __all__ = [
     "drop_database",
     "drop_table",
     "find_database",
+    "read_sequence",
     "set_next_id",
 ]
 
@@ -55,6 +57,22 @@ def find_database(name: str) -> Statement:
     return Statement(
         "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = %s", (name,)
     )
+
+
+def read_sequence(name: str) -> Statement:
+    """Return a SELECT of the first number that a MariaDB sequence has not given, nor set aside.
+
+    Source: https://mariadb.com/kb/en/create-sequence/, NEXT_NOT_CACHED_VALUE.
+    """
+    return Statement(f"SELECT next_not_cached_value FROM {quote(name, Backend.MYSQL)}")
+
+
+def advance_sequence(name: str, number: int) -> Statement:
+    """Return a SELECT that makes a sequence give ``number`` next, unless it is beyond that.
+
+    Source: https://mariadb.com/kb/en/setval/
+    """
+    return Statement(f"SELECT SETVAL({quote(name, Backend.MYSQL)}, {int(number)}, 0)")
 
 
 def set_next_id(table: str, first: int, backend: Backend) -> list[Statement]:
