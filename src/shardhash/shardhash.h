@@ -11,6 +11,16 @@
  *  - A pointer may be NULL only where it says so, or where its length is 0.
  *  - Preconditions that the status codes do not cover are the caller's; bounds of arrays that
  *    come from outside (key batches) are checked here.
+ *  - Arrays are aligned for their type; the `items` and `buffer_sizes` of key batches need not be.
+ *    What is written overlaps nothing that is read, unless it says "in place".
+ *  - A function that returns no sh_status cannot fail. After an error the output is undefined, but
+ *    not overrun; `*bad` is written only then.
+ *  - Which instructions are used depends on the CPU, results do not. The stack takes up to 20 KB.
+ *
+ * How a ring comes to be: sh_ring_build writes its points and sh_ring_index their index, into arrays
+ * of the sizes that stand there; an sh_ring refers to both. Then sh_ring_lookup places the hash of
+ * one key, from sh_hash_span, and sh_keys_apply with sh_rule_ring those of a batch. A table of slots
+ * is filled in by hand: see sh_slots.
  *
  * Words: a key's bytes are hashed; the hash gives a position on a ring or a slot of a table; the
  * point or slot there belongs to an owner, a number below the count of nodes or shards.
@@ -26,7 +36,7 @@
 extern "C" {
 #endif
 
-/* Keys that are worked on at a time: hash all, prefetch all, finish all. */
+/* Keys that are worked on at a time: hash all, finish all. */
 #define SH_BLOCK 256
 /* The longest key: what Java's and Arrow's signed 32-bit lengths hold. */
 #define SH_KEY_SIZE_MAX ((size_t)0x7FFFFFFF)
@@ -43,7 +53,8 @@ typedef enum sh_status {
     SH_ERR_NEGATIVE  /* an integer below 0 where none may be */
 } sh_status;
 
-/* `size` bytes at `data`; borrowed. `data` may be NULL if `size` is 0. */
+/* `size` bytes at `data`, at most SH_KEY_SIZE_MAX if it is a key; borrowed. `data` may be NULL if
+ * `size` is 0. */
 typedef struct sh_span {
     const uint8_t *data;
     size_t size;
@@ -83,7 +94,8 @@ typedef enum sh_hash {
 /* Return the hash of one key, zero-extended to 64 bits. */
 uint64_t sh_hash_span(sh_hash hash, uint64_t seed, sh_span key);
 
-/* Write the hash of each of `count` keys to hashes[0 .. count). */
+/* Write the hash of each of `count` keys to hashes[0 .. count); any count. Much faster a key than
+ * sh_hash_span, if there are eight or more. */
 void sh_hash_spans(sh_hash hash, uint64_t seed, const sh_span *keys, size_t count,
                    uint64_t *hashes);
 
@@ -114,7 +126,7 @@ typedef enum sh_layout {
 typedef struct sh_keys {
     sh_layout layout;
     size_t count;
-    const void *items;           /* integers, offsets or views; the batch starts at item 0 */
+    const void *items;           /* integers, offsets or views; may be NULL if count is 0 */
     const uint8_t *bytes;        /* what offsets refer to; may be NULL if all keys are empty */
     const void *const *buffers;  /* what views refer to: buffers[buffer_count] */
     const int64_t *buffer_sizes; /* bytes of each buffer */
@@ -141,7 +153,7 @@ typedef struct sh_texts {
 sh_status sh_keys_spans(const sh_keys *keys, size_t start, size_t count, sh_texts *texts,
                         sh_span *spans, size_t *bad);
 
-/* Turn `count` <= SH_BLOCK hashes into items of `out`, asking `table` if the rule has one. */
+/* Turn `count` <= SH_BLOCK hashes into `count` items of `out`, asking `table` if the rule has one. */
 typedef void sh_finish(const void *table, const uint64_t *hashes, size_t count, void *out);
 
 /* How a key becomes a number: hash it, then finish. Built by the sh_rule_* functions. */
@@ -149,8 +161,8 @@ typedef struct sh_rule {
     sh_hash hash;
     uint64_t seed;
     sh_finish *finish;
-    const void *table; /* borrowed */
-    size_t item_size;  /* bytes of one item of `out` */
+    const void *table; /* borrowed: it must live as long as the rule is used */
+    size_t item_size;  /* bytes of one item of `out`, which is aligned for it */
 } sh_rule;
 
 /* The hash itself: uint16 for CRC-16, uint64 for XXH64, uint32 for the others. */
@@ -274,7 +286,8 @@ uint32_t sh_ring_lookup(const sh_ring *ring, uint64_t hash);
 #define SH_SEEN_WORDS(node_count) (((size_t)(node_count) + 63) / 64)
 
 /* Write to owners[0 .. n) the first n distinct owners from a hash on, in ring order.
- * 1 <= n <= the number of nodes that have a point; `seen` is scratch of SH_SEEN_WORDS(node_count) words. */
+ * 1 <= n <= the number of nodes that have a point; `seen` is scratch of SH_SEEN_WORDS(node_count)
+ * words. */
 void sh_ring_lookup_n(const sh_ring *ring, uint64_t hash, size_t n, uint64_t *seen,
                       uint16_t *owners);
 
