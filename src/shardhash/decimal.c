@@ -56,3 +56,21 @@ size_t sh_decimal_i64(int64_t value, uint8_t *text) {
     text[0] = '-';
     return 1 + sh_decimal_u64(0u - (uint64_t)value, text + 1);
 }
+
+void sh_decimal_spans_narrow(const uint64_t *values, bool is_signed, size_t count,
+                             sh_texts *texts, sh_span *spans) {
+    for (size_t i = 0; i < count; i++) {
+        sh_decimal_span(values[i], is_signed, texts->text[i], &spans[i]);
+    }
+}
+
+void sh_decimal_spans(const uint64_t *values, bool is_signed, size_t count, sh_texts *texts,
+                      sh_span *spans) {
+#if SH_HAS_X86_TARGETS
+    if (sh_cpu_is_wide()) {
+        sh_decimal_spans_wide(values, is_signed, count, texts, spans);
+        return;
+    }
+#endif
+    sh_decimal_spans_narrow(values, is_signed, count, texts, spans);
+}

@@ -14,7 +14,7 @@
 
 /* ---- Instructions that only some CPUs have ------------------------------------------------- */
 
-/* Functions are built for a CPU of their own and called where it is there: one build runs on all. */
+/* Functions are built for a CPU of their own and called where it is: one build runs on all. */
 #if (defined(__GNUC__) || defined(__clang__)) && defined(__x86_64__) && SIZE_MAX == UINT64_MAX
 #define SH_HAS_X86_TARGETS 1
 #else
@@ -32,12 +32,13 @@ static inline bool sh_cpu_has_clmul(void) {
 
 /* The same in vectors of 512 bits: Intel's Ice Lake, AMD's Zen 4, and servers since. Older CPUs
  * with AVX-512 slow down for it, and are left out by asking for vpclmulqdq. */
-#define SH_WIDE_FEATURES "pclmul,sse4.1,bmi2,avx512f,avx512bw,avx512dq,avx512vl,vpclmulqdq"
+#define SH_WIDE_FEATURES \
+    "pclmul,sse4.1,bmi2,avx512f,avx512bw,avx512cd,avx512dq,avx512vl,vpclmulqdq"
 
 static inline bool sh_cpu_is_wide(void) {
     return sh_cpu_has_clmul() && __builtin_cpu_supports("bmi2") &&
-           __builtin_cpu_supports("avx512f") &&
-           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("vpclmulqdq");
 }
 
@@ -83,6 +84,26 @@ static inline unsigned sh_low_zero_bytes(uint64_t value) {
 #endif
 }
 
+/* ---- Decimal text -------------------------------------------------------------------------- */
+
+/* Write the text of a number, two's complement if it is signed, to a row of sh_texts. */
+static inline void sh_decimal_span(uint64_t value, bool is_signed, uint8_t *text, sh_span *span) {
+    size_t size = is_signed ? sh_decimal_i64((int64_t)value, text) : sh_decimal_u64(value, text);
+    *span = (sh_span){text, size};
+}
+
+/* Write the texts of `count` <= SH_BLOCK such numbers, and where they are. */
+void sh_decimal_spans(const uint64_t *values, bool is_signed, size_t count, sh_texts *texts,
+                      sh_span *spans);
+
+/* What it chooses from, as for the hashes below. */
+void sh_decimal_spans_narrow(const uint64_t *values, bool is_signed, size_t count,
+                             sh_texts *texts, sh_span *spans);
+#if SH_HAS_X86_TARGETS
+void sh_decimal_spans_wide(const uint64_t *values, bool is_signed, size_t count, sh_texts *texts,
+                           sh_span *spans);
+#endif
+
 /* ---- Hashes -------------------------------------------------------------------------------- */
 
 /* One function for each hash: hashes of any number of spans. */
@@ -94,8 +115,8 @@ void sh_md5_ketama_spans(const sh_span *keys, size_t count, uint64_t *hashes);
 void sh_fnv_twemproxy_spans(const sh_span *keys, size_t count, uint64_t *hashes);
 void sh_redis_spans(const sh_span *keys, size_t count, uint64_t *hashes);
 
-/* What sh_crc32_spans and sh_xxh64_spans choose from. All give the same; those behind the #if may be
- * called only where the CPU is said to be of their kind. */
+/* What sh_crc32_spans and sh_xxh64_spans choose from. All give the same; those behind the #if may
+ * be called only where the CPU is said to be of their kind. */
 void sh_crc32_spans_tables(const sh_span *keys, size_t count, uint64_t *hashes);
 void sh_xxh64_spans_narrow(const sh_span *keys, size_t count, uint64_t seed, uint64_t *hashes);
 #if SH_HAS_X86_TARGETS

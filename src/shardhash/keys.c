@@ -4,23 +4,56 @@
 /* ---- Key bytes of a block ------------------------------------------------------------------ */
 
 /* memcpy, because buffers of others need not be aligned. */
-#define DEFINE_INTEGER_SPANS(name, type, wide, decimal)                                      \
-    static void name(const uint8_t *items, size_t count, sh_texts *texts, sh_span *spans) {  \
-        for (size_t i = 0; i < count; i++) {                                                 \
-            type value;                                                                      \
-            memcpy(&value, items + i * sizeof value, sizeof value);                          \
-            spans[i] = (sh_span){texts->text[i], decimal((wide)value, texts->text[i])};      \
-        }                                                                                    \
+#define DEFINE_WIDEN(name, type)                                            \
+    static void name(const uint8_t *items, size_t count, uint64_t *values) { \
+        for (size_t i = 0; i < count; i++) {                                \
+            type value;                                                     \
+            memcpy(&value, items + i * sizeof value, sizeof value);         \
+            values[i] = (uint64_t)value;                                    \
+        }                                                                   \
     }
 
-DEFINE_INTEGER_SPANS(i8_spans, int8_t, int64_t, sh_decimal_i64)
-DEFINE_INTEGER_SPANS(u8_spans, uint8_t, uint64_t, sh_decimal_u64)
-DEFINE_INTEGER_SPANS(i16_spans, int16_t, int64_t, sh_decimal_i64)
-DEFINE_INTEGER_SPANS(u16_spans, uint16_t, uint64_t, sh_decimal_u64)
-DEFINE_INTEGER_SPANS(i32_spans, int32_t, int64_t, sh_decimal_i64)
-DEFINE_INTEGER_SPANS(u32_spans, uint32_t, uint64_t, sh_decimal_u64)
-DEFINE_INTEGER_SPANS(i64_spans, int64_t, int64_t, sh_decimal_i64)
-DEFINE_INTEGER_SPANS(u64_spans, uint64_t, uint64_t, sh_decimal_u64)
+DEFINE_WIDEN(widen_i8, int8_t)
+DEFINE_WIDEN(widen_u8, uint8_t)
+DEFINE_WIDEN(widen_i16, int16_t)
+DEFINE_WIDEN(widen_u16, uint16_t)
+DEFINE_WIDEN(widen_i32, int32_t)
+DEFINE_WIDEN(widen_u32, uint32_t)
+
+/* Write items [start, start + count) of a batch of integers as 64 bits each. */
+static void widen(const sh_keys *keys, size_t start, size_t count, uint64_t *values) {
+    const uint8_t *items = keys->items;
+    switch (keys->layout) {
+    case SH_KEYS_I8:
+        widen_i8(items + start, count, values);
+        break;
+    case SH_KEYS_U8:
+        widen_u8(items + start, count, values);
+        break;
+    case SH_KEYS_I16:
+        widen_i16(items + start * 2, count, values);
+        break;
+    case SH_KEYS_U16:
+        widen_u16(items + start * 2, count, values);
+        break;
+    case SH_KEYS_I32:
+        widen_i32(items + start * 4, count, values);
+        break;
+    case SH_KEYS_U32:
+        widen_u32(items + start * 4, count, values);
+        break;
+    default:
+        memcpy(values, items + start * 8, count * sizeof *values);
+        break;
+    }
+}
+
+static void integer_spans(const sh_keys *keys, size_t start, size_t count, sh_texts *texts,
+                          sh_span *spans) {
+    uint64_t values[SH_BLOCK];
+    widen(keys, start, count, values);
+    sh_decimal_spans(values, sh_layout_is_signed(keys->layout), count, texts, spans);
+}
 
 static sh_status offset_span(const uint8_t *bytes, int64_t start, int64_t end, sh_span *span) {
     if (start < 0 || end < start || (bytes == NULL && end > start)) {
@@ -94,40 +127,17 @@ static sh_status views_spans(const sh_keys *keys, size_t start, size_t count, sh
 
 sh_status sh_keys_spans(const sh_keys *keys, size_t start, size_t count, sh_texts *texts,
                         sh_span *spans, size_t *bad) {
-    const uint8_t *items = keys->items;
     switch (keys->layout) {
-    case SH_KEYS_I8:
-        i8_spans(items + start, count, texts, spans);
-        return SH_OK;
-    case SH_KEYS_U8:
-        u8_spans(items + start, count, texts, spans);
-        return SH_OK;
-    case SH_KEYS_I16:
-        i16_spans(items + start * 2, count, texts, spans);
-        return SH_OK;
-    case SH_KEYS_U16:
-        u16_spans(items + start * 2, count, texts, spans);
-        return SH_OK;
-    case SH_KEYS_I32:
-        i32_spans(items + start * 4, count, texts, spans);
-        return SH_OK;
-    case SH_KEYS_U32:
-        u32_spans(items + start * 4, count, texts, spans);
-        return SH_OK;
-    case SH_KEYS_I64:
-        i64_spans(items + start * 8, count, texts, spans);
-        return SH_OK;
-    case SH_KEYS_U64:
-        u64_spans(items + start * 8, count, texts, spans);
-        return SH_OK;
     case SH_KEYS_OFFSETS32:
         return offsets32_spans(keys, start, count, spans, bad);
     case SH_KEYS_OFFSETS64:
         return offsets64_spans(keys, start, count, spans, bad);
     case SH_KEYS_VIEWS:
-        break;
+        return views_spans(keys, start, count, spans, bad);
+    default:
+        integer_spans(keys, start, count, texts, spans);
+        return SH_OK;
     }
-    return views_spans(keys, start, count, spans, bad);
 }
 
 size_t sh_first_null(const uint8_t *bitmap, size_t offset, size_t count) {

@@ -139,9 +139,10 @@ bool sh_layout_is_signed(sh_layout layout);
 /* Return item i of a batch of integers as 64 bits, two's complement if it is negative. */
 uint64_t sh_keys_integer(const sh_keys *keys, size_t i);
 
-/* Memory for the texts of one block of integer keys. */
+/* Memory for the texts of one block of integer keys, each anywhere in its row. */
+#define SH_TEXT_SIZE 32
 typedef struct sh_texts {
-    uint8_t text[SH_BLOCK][SH_DECIMAL_SIZE];
+    uint8_t text[SH_BLOCK][SH_TEXT_SIZE];
 } sh_texts;
 
 /*

@@ -1,5 +1,5 @@
-/* The ways in which the core may compute a hash of many keys, for tests that run each of them: which
- * one it takes depends on the CPU. */
+/* The ways in which the core may compute hashes or texts of many keys, for tests that run each of
+ * them: which one it takes depends on the CPU. */
 #ifndef SHARDHASH_TESTS_WAYS_H
 #define SHARDHASH_TESTS_WAYS_H
 
@@ -46,6 +46,21 @@ static inline size_t ways_of(sh_hash hash, hash_way *ways[MOST_WAYS]) {
     }
     if (hash == SH_HASH_XXH64 && sh_cpu_is_wide()) {
         ways[count++] = sh_xxh64_spans_wide;
+    }
+#endif
+    return count;
+}
+
+typedef void texts_way(const uint64_t *values, bool is_signed, size_t count, sh_texts *texts,
+                       sh_span *spans);
+
+/* The same for decimal texts. */
+static inline size_t ways_of_texts(texts_way *ways[MOST_WAYS]) {
+    size_t count = 0;
+    ways[count++] = sh_decimal_spans_narrow;
+#if SH_HAS_X86_TARGETS
+    if (sh_cpu_is_wide()) {
+        ways[count++] = sh_decimal_spans_wide;
     }
 #endif
     return count;
