@@ -288,6 +288,22 @@ BYTE_KEYS = {
     "k_blob": text_keyed("BLOB", ["''", "x'00'", ALL_BYTES], indexed=False),
 }
 
+INT_KEYS = {
+    "k_bit": text_keyed("BIT(40)", ["0", "1", "255", "1099511627775", "39", "7777", "NULL"]),
+    "k_year": text_keyed("YEAR", ["0000", "1901", "1999", "2026", "2155"]),
+    "k_big": text_keyed("BIGINT UNSIGNED", ["0", "18446744073709551615", "12", "5", "77"]),
+    "k_low": text_keyed("BIGINT", ["-9223372036854775808", "-1", "0", "NULL"]),
+}
+DATE_KEYS = {
+    "k_date": text_keyed("DATE", ["'0000-00-00'", "'2026-02-31'", "'1000-01-01'", "'9999-12-31'",
+                                  *(f"'2026-01-{day:02}'" for day in range(1, 20))]),
+}  # fmt: skip
+UUIDS = [f"'{n:08x}-e89b-12d3-a456-{n * 7919:012x}'" for n in range(20)]
+UUID_KEYS = {
+    "k_uuid": text_keyed("UUID", UUIDS),
+    "k_text": text_keyed("CHAR(36) CHARACTER SET utf16 COLLATE utf16_general_ci", UUIDS),
+}
+
 CASES = {
     "numbers": Case({"t": columns(NUMBERS)}),
     "times": Case({"t": columns(TIMES)}),
@@ -299,5 +315,8 @@ CASES = {
     "names": Case(NAMES, key="k$1", more={name: named("k.k") for name in HOSTILE_NAMES}),
     "text keys": Case(STR_KEYS, key_type="str"),
     "byte keys": Case(BYTE_KEYS, key_type="bytes"),
+    "number keys": Case(INT_KEYS),
+    "date keys": Case(DATE_KEYS, key_type="date"),
+    "uuid keys": Case(UUID_KEYS, key_type="uuid"),
     "generated keys": Case({"stored": STORED_KEY, "virtual": VIRTUAL_KEY}, key_type="str"),
 }

@@ -136,10 +136,11 @@ def definition(fleet: Fleet, shard: str, table: str) -> str:
 def slots_of(fleet: Fleet, shard: str, table: str, key: str, key_type: str) -> set[int]:
     """Return the slots of a table's rows by zlib's CRC-32 of the key's bytes."""
     column = name_of(key)
-    text = f"CONVERT({column} USING utf8mb4)" if key_type != "bytes" else column
+    written = {"bytes": column, "int": f"CONCAT({column} + 0)"}
+    text = written.get(key_type, f"CONVERT({column} USING utf8mb4)")
     with session(fleet, shard) as cursor:
         cursor.execute(f"SELECT HEX(CAST({text} AS BINARY)) FROM {name_of(table)}")
-        rows = cursor.fetchall()
+        rows = [row for row in cursor.fetchall() if row[0] is not None]
     return {zlib.crc32(bytes.fromhex(row[0])) % SLOTS for row in rows}
 
 

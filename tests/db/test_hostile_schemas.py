@@ -4,13 +4,16 @@ Each schema is adopted, split, moved, turned around, moved again and cloned betw
 agree on nothing. What is there before and after is compared by SQL of this file alone.
 """
 
-from collections.abc import Mapping
+import functools
+import operator
+from collections.abc import Callable, Mapping
 
 import pytest
 
-from hostile_schemas import CASES, Case
+from hostile_schemas import CASES, Case, keyed
 from hostile_servers import Cluster, contents, definition, fill, name_of, session, slots_of
-from servers import MySQLFleet
+from servers import MariaDB, MySQLFleet
+from shardhash.errors import PreflightError
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +57,21 @@ def test_a_hostile_schema_goes_through_all_operations_unchanged(
     for table in (*case.tables, *case.more):
         assert contents(hostile_fleet, "s3", table) == contents(hostile_fleet, "s1", table)
         assert definition(hostile_fleet, "s3", table) == definition(hostile_fleet, "s1", table)
+    if list(case.tables) == ["t"]:
+        change_and_attach(cluster)
+
+
+def change_and_attach(cluster: Cluster) -> None:
+    """Change rows as an application does, and let the clone take the shard's place."""
+    with session(cluster.fleet, "s1") as cursor:
+        cursor.execute("DELETE FROM t WHERE id = 0")
+        cursor.execute("UPDATE t SET id = -5 WHERE id = 2")
+    present = contents(cluster.fleet, "s1", "t")
+    assert ("2D35",) in [row[:1] for row in present]
+
+    cluster.do("attach", "s3", slots_of="s1", freeze=True)
+    assert contents(cluster.fleet, "s3", "t") == present
+    assert contents(cluster.fleet, "s1", "t") == []
 
 
 PROGRAMS = {
@@ -106,3 +124,26 @@ def program(fleet: MySQLFleet, shard: str, kind: str, name: str) -> list[str]:
         [row] = cursor.fetchall()
     texts = [str(value).replace(" DISABLE", " ENABLE") for value in row[:4]]
     return [text.replace(f"`{fleet.database(shard)}`.", "") for text in texts]
+
+
+def test_tables_on_servers_that_fold_names_go_through_a_split(
+    start_server: Callable[..., MariaDB], hostile_fleet: MySQLFleet
+) -> None:
+    folding = start_server("--lower-case-table-names=1")
+    hostile_fleet.servers = {"a": folding, "b": hostile_fleet.servers["b"], "c": folding}
+    cluster = Cluster.start(hostile_fleet)
+    statements = keyed("id INT PRIMARY KEY", [f"{n}" for n in range(20)])
+    fill(hostile_fleet, "s1", Case({"ORDERS": statements}))
+    before = contents(hostile_fleet, "s1", "orders")
+    with pytest.raises(PreflightError, match="table ORDERS, and the server of s1 calls it orders"):
+        cluster.adopt(Case({"ORDERS": []}))
+    cluster.adopt(Case({"orders": []}))
+
+    for target, instance in (("s2", "c"), ("s3", "b")):
+        cluster.do("split", "s1", target, instance=instance, freeze=True)
+    shards = ("s1", "s2", "s3")
+    found = [contents(hostile_fleet, shard, "orders") for shard in shards]
+    assert all(found)
+    assert sorted(functools.reduce(operator.iadd, found, []), key=repr) == before
+    with cluster.operations() as operations:
+        assert operations.verify().is_clean

@@ -29,7 +29,12 @@ from shardhash.db.planning.adopt import (
 )
 from shardhash.db.planning.allocate import AllocateFacts, plan_allocate
 from shardhash.db.planning.clone import CloneFacts, RemoveFacts, plan_clone, plan_removal
-from shardhash.db.planning.hazards import check_guardable, check_hazards, check_names_there
+from shardhash.db.planning.hazards import (
+    check_guardable,
+    check_hazards,
+    check_names_there,
+    check_spelling,
+)
 from shardhash.db.planning.movable import tables_parents_first
 from shardhash.db.planning.prune import check_itself, check_pages, check_table
 from shardhash.db.ports import Topology
@@ -121,7 +126,8 @@ class ShardPlanner:
             )
         self._check_absent(Shard(name=shard, instance=instance, database=chosen))
         tables = [self.reader.table(model, rule.name) for rule in mapping.tables]
-        for table in tables:
+        for rule, table in zip(mapping.tables, tables, strict=True):
+            check_spelling(rule.name, table, model)
             check_table(table, "made")
             if guards:
                 check_guardable(table)
@@ -441,6 +447,7 @@ def _adopted(reader: FactReader, shard: str, mapping: Mapping, name: str) -> Ado
     rule = next(each for each in mapping.tables if each.name == name)
     with reader.connections.write(shard) as connection:
         table = inspect_table(connection, name, reader.connections.backend(shard))
+        check_spelling(name, table, shard)
         check_table(table, "adopted")
         keys = KeyReader(table, table.column(rule.key), KeyRouter.from_mapping(mapping)).facts(
             connection, shard

@@ -16,6 +16,7 @@ __all__ = [
     "check_hazards",
     "check_names_there",
     "check_room",
+    "check_spelling",
     "human_size",
 ]
 
@@ -105,6 +106,18 @@ def check_guardable(table: Table) -> None:
                 f"{key.on_delete} ON UPDATE {key.on_update}, which changes rows without a trigger",
                 next_step=f"make {key.name} RESTRICT and let the application change those rows",
             )
+
+
+def check_spelling(name: str, table: Table, shard: str) -> None:
+    """Raise PreflightError where a mapping writes a table's name in another case than its server.
+
+    A server that folds names would find it all the same, and one that does not would not.
+    """
+    if name != table.name:
+        raise PreflightError(
+            f"the mapping has a table {name}, and the server of {shard} calls it {table.name}",
+            next_step=f"write {table.name} in the mapping",
+        )
 
 
 def check_names_there(names: Sequence[str], instance: str) -> None:
