@@ -219,6 +219,20 @@ def test_insert_of_values_goes_to_their_shard(make_session, backend):
     ]  # fmt: skip
 
 
+def test_returning_is_refused_because_its_objects_would_be_of_no_shard(session):
+    with pytest.raises(QueryRefusedError, match="RETURNING"):
+        session.execute(insert(Order).values(id=1, store_id=ON_S2).returning(Order))
+
+
+def test_object_of_no_shard_is_written_to_its_owner(make_session, backend):
+    named = {"shard_id": "s2"}
+    with make_session.begin() as session:
+        statement = insert(Order).values(id=1, store_id=ON_S2).returning(Order)
+        session.scalars(statement, bind_arguments=named).one().amount = 3
+
+    assert backend.sql("s2", "SELECT amount FROM orders WHERE id = 1") == [(3,)]
+
+
 def test_insert_for_several_shards_is_refused(session):
     rows = [{"id": 1, "store_id": ON_S1}, {"id": 2, "store_id": ON_S2}]
 

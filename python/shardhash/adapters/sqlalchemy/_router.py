@@ -20,7 +20,6 @@ from shardhash.db.query import Routing
 from shardhash.errors import (
     KeyTypeError,
     QueryRefusedError,
-    ShardhashError,
     UsageError,
 )
 
@@ -244,7 +243,6 @@ def on_the_move(routing: Routing) -> QueryRefusedError:
     )
 
 
-def _told_sessions(error: QueryRefusedError) -> ShardhashError:
+def _told_sessions(error: QueryRefusedError) -> QueryRefusedError:
     """Return a refusal whose advice is for who has a session."""
-    advice = error.next_step.replace("shards=[...]", _NAMED)
-    return QueryRefusedError(str(error), next_step=f"{advice}; or ask cluster.query".lstrip("; "))
+    return QueryRefusedError(str(error), next_step=error.next_step.replace("shards=[...]", _NAMED))

@@ -78,9 +78,9 @@ class ShardedSession(horizontal_shard.ShardedSession):
         if state.key is None:  # the map may be another than when the object was added
             state.identity_token = self.router.shard_chooser(state.mapper, state.obj())
             return str(state.identity_token)
-        token = str(state.key[2])
         self._check_key(state)
         owner = self.router.owner_of(state)
+        token = str(state.key[2] or owner)  # RETURNING makes objects that are of no shard
         if owner not in (None, token):
             raise _moved(state.class_.__name__, token, str(owner))
         return token

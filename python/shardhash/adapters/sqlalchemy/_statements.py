@@ -5,6 +5,7 @@ from copy import copy
 from typing import Any
 
 from sqlalchemy import Dialect
+from sqlalchemy.schema import ExecutableDDLElement
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
@@ -37,14 +38,16 @@ def texts_of(
         QueryRefusedError: it has no SQL text, such as a DDL element.
     """
     sets = [parameters or {}] if isinstance(parameters, Mapping | None) else parameters
+    if isinstance(statement, ExecutableDDLElement):
+        raise QueryRefusedError(
+            f"{type(statement).__name__} is no statement that finds its shards",
+            next_step="run it on each shard: metadata.create_all(router.engine(shard)), or "
+            "BroadcastQuery",
+        )
     assert isinstance(statement, ClauseElement)
     names = list(sets[0]) if sets and sets[0] else None
     compiled = statement.compile(dialect=dialect, column_keys=names)
-    if not isinstance(compiled, SQLCompiler):
-        raise QueryRefusedError(
-            f"{type(statement).__name__} is no statement that is routed",
-            next_step="run it on each shard: BroadcastQuery, or Router.engine(shard)",
-        )
+    assert isinstance(compiled, SQLCompiler)
     for values in sets:
         yield _text(compiled, values)
 

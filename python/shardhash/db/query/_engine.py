@@ -342,7 +342,13 @@ class QueryEngine:
         if not isinstance(plan, ReadPlan):
             return plan.route(params)
         values = bound(values_of(plan.text.names, params), plan.backend)
-        route = plan.route(values)
+        try:
+            route = plan.route(values)
+        except QueryRefusedError:
+            if plan.inner is None:
+                raise
+            shards = self._config.mapping(plan.mapping).shards
+            return Routing(shards=shards, problem="a query over the answer of several shards")
         if route.is_single:
             return Routing(shards=route.shards)
         problem = plan.why_not_strung()
