@@ -111,10 +111,7 @@ Add = Callable[[list[Any], Row], None]
 
 
 class _Folding:
-    """Makes states of rows: a value for each fold, then the weights of those that compare.
-
-    A state is a tuple as long as its group has one row, as most have where groups are many.
-    """
+    """Makes states of rows: a value for each fold, then the weights of those that compare."""
 
     def __init__(self, folds: Sequence[Fold]) -> None:
         self._folds = folds
@@ -142,18 +139,18 @@ class _Folding:
             if state is None:
                 groups[key] = self._with_values(pick(row), row) if has_distinct else pick(row)
                 continue
-            if type(state) is not list:
-                state = groups[key] = list(state)
+            made = list(state)
             for place, index in sums:
-                value, known = row[index], state[place]
+                value, known = row[index], made[place]
                 if type(value) is Decimal and type(known) is Decimal:
-                    state[place] = add_exactly(known, value)
+                    made[place] = add_exactly(known, value)
                 elif value is not None:
-                    state[place] = value if known is None else known + value
+                    made[place] = value if known is None else known + value
             for step in steps:
-                step(state, row)
+                step(made, row)
             if has_distinct:
-                self._add_values(state, row)
+                self._add_values(made, row)
+            groups[key] = tuple(made)  # the garbage collector does not look into tuples of these
 
     def finished(self, state: State) -> State:
         """Return a state with values in place of what tells them apart."""
