@@ -1,13 +1,13 @@
 """What cannot be kept exactly is refused while it is planned, with the reason and what to do."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pytest
 
 from hostile_schemas import KEYS, OTHER_KEYS, Case, keyed
 from hostile_servers import Cluster, fill, session
-from servers import MySQLFleet
+from servers import MariaDB, MySQLFleet
 from shardhash.errors import ConfigError, PreflightError, ShardhashError
 
 HERE, THERE = KEYS[0], OTHER_KEYS[0]
@@ -117,7 +117,7 @@ REFUSED = {
             "(id INT PRIMARY KEY, k INT, a MEDIUMBLOB)",
             f"INSERT INTO {{}} VALUES (1, {THERE}, REPEAT('x', 800000)), "
             f"(2, {THERE}, REPEAT(x'00', 800000)), (3, {HERE}, 'x')",
-            words=r"1 rows are up to 1.5 MiB as an INSERT, and max_allowed_packet of s2 is 1 MiB",
+            words=r"1 rows are too long as an INSERT, 1\.5 MiB or more, and .* or here is 1 MiB",
             does=does,
         )
         for does in ("split", "clone")
@@ -205,7 +205,7 @@ def test_a_target_without_room_is_refused(hostile_fleet: MySQLFleet) -> None:
 
 
 def test_names_that_a_server_would_make_lower_case_are_refused(
-    hostile_fleet: MySQLFleet, start_server
+    start_server: Callable[..., MariaDB], hostile_fleet: MySQLFleet
 ) -> None:
     hostile_fleet.servers = {
         **hostile_fleet.servers,
@@ -246,3 +246,41 @@ def test_global_tables_that_could_not_be_copied_are_refused(
         operations.plan_split("s1", "s2", instance="b", freeze=True)
     with cluster.operations() as operations, pytest.raises(PreflightError, match=words):
         operations.plan_allocate("s2", instance="b", mapping="by_k")
+
+
+def test_rows_that_their_own_server_cannot_write_down_are_refused(
+    start_server: Callable[..., MariaDB], hostile_fleet: MySQLFleet
+) -> None:
+    wide = start_server("--max-allowed-packet=64M")
+    hostile_fleet.servers = {**hostile_fleet.servers, "c": wide}
+    cluster = Cluster.start(hostile_fleet)
+    insert = f"INSERT INTO {{}} VALUES (1, {THERE}, REPEAT('x', 900000)), (2, {HERE}, '')"
+    case = Case({"t": ["CREATE TABLE {} (id INT PRIMARY KEY, k INT, a MEDIUMBLOB)", insert]})
+    fill(hostile_fleet, "s1", case)
+    cluster.adopt(case)
+    [(packet,)] = hostile_fleet.sql("s1", "SELECT @@GLOBAL.max_allowed_packet")
+    hostile_fleet.sql("s1", "SET GLOBAL max_allowed_packet = 700000")
+
+    try:
+        with (
+            cluster.operations() as found,
+            pytest.raises(PreflightError, match=r"878\.9 KiB or more"),
+        ):
+            found.plan_split("s1", "s2", instance="c", freeze=True)
+    finally:
+        hostile_fleet.sql("s1", f"SET GLOBAL max_allowed_packet = {packet}")
+
+
+def test_a_clone_elsewhere_of_what_refers_to_another_database_is_refused(
+    hostile_fleet: MySQLFleet,
+) -> None:
+    cluster = Cluster.start(hostile_fleet)
+    other = hostile_fleet.add("other", instance="a")
+    fill(hostile_fleet, "other", Case({"p": [PLAIN]}))
+    reference = f"FOREIGN KEY (id) REFERENCES `{other}`.p (id)"
+    fill(hostile_fleet, "s1", Case({"t": [f"CREATE TABLE {{}} (id INT PRIMARY KEY, {reference})"]}))
+
+    with cluster.operations() as operations:
+        with pytest.raises(PreflightError, match=f"refers to {other}.p, which is not there"):
+            operations.plan_clone("s1", "s2", instance="b")
+        operations.plan_clone("s1", "s2", instance="a")

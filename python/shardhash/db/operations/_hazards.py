@@ -40,6 +40,8 @@ class HazardReader:
             return self._file_hazards(table, rows, torn or {})
         packet = 0 if self.is_beside else self.packet()
         with self.connections.write(self.shard) as connection:
+            if packet:  # this server has to write the rows down, too
+                packet = min(packet, _number(connection, sql.packet_size()))
             count, longest = self._long_rows(connection, table, rows, packet)
             return RowHazards(
                 error_values=_error_values(connection, table, rows),
@@ -71,14 +73,14 @@ class HazardReader:
 
     def _long_rows(
         self, connection: "Connection", table: Table, rows: RowFilter, packet: int
-    ) -> tuple[int, int | None]:
+    ) -> tuple[int, int]:
         if not packet:
-            return 0, None
+            return 0, 0
         statement = sql.count_long_rows(table, rows, sql.row_room(table, packet))
         if statement is None:
-            return 0, None
+            return 0, 0
         row = connection.exec_driver_sql(statement.sql, statement.parameters or None).one()
-        return int(row[0]), None if row[1] is None else int(row[1])
+        return int(row[0]), int(row[1])
 
 
 def torn_references(

@@ -306,6 +306,7 @@ class ShardPlanner:
                 mappings=[each for each in config.mappings.values() if shard in each.shards],
                 hazards={t.name: hazards.hazards(t, RowFilter.all_rows()) for t in tables},
                 size_bytes=sum(sizes),
+                is_elsewhere=place.instance != source.instance,
                 free_bytes=free_room(config.instance(place.instance), target_free_bytes),
             ),
             config_version=config.version,

@@ -34,6 +34,7 @@ class CloneFacts:
         hazards: by table, rows that would not arrive as they are.
         size_bytes: of all tables, from the server's statistics.
         free_bytes: what is known to be free where the copy is made.
+        is_elsewhere: whether that is another instance than the source's.
     """
 
     source: str
@@ -46,6 +47,7 @@ class CloneFacts:
     hazards: MappingABC[str, RowHazards] = field(default_factory=dict)
     size_bytes: int = 0
     free_bytes: int | None = None
+    is_elsewhere: bool = False
 
 
 def plan_clone(
@@ -135,7 +137,21 @@ def _check(table: Table, facts: CloneFacts) -> None:
     check_pages(table, "cloned")
     if table.backend is Backend.SQLITE:
         check_itself(table, "cloned")
+    if facts.is_elsewhere:
+        _check_references(table, facts)
     check_hazards(table, facts.hazards.get(table.name, RowHazards()), "cloned", facts.target)
+
+
+def _check_references(table: Table, facts: CloneFacts) -> None:
+    """Refuse references to tables that are not copied, and that another server does not have."""
+    names = {each.name.lower() for each, _ in facts.tables}
+    for key in table.parents:
+        if key.parent.lower() not in names:
+            raise PreflightError(
+                f"table {table.name} cannot be cloned to {facts.instance}: foreign key {key.name} "
+                f"refers to {key.parent}, which is not there",
+                next_step=f"drop {key.name}, or clone to the same instance",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

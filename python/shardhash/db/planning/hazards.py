@@ -33,8 +33,8 @@ class RowHazards:
     Attributes:
         error_values: rows with the error value of an ENUM, by column.
         long_rows: rows that are above what the target's server takes in one statement.
-        longest: bytes of the longest of them as SQL; None: its own server cannot write it down.
-        packet: max_allowed_packet of the target's server.
+        longest: bytes of the longest of them as SQL, or less.
+        packet: max_allowed_packet of the target's server, or of their own if that is less.
         encoding: in which a SQLite file keeps, and sorts, text.
         undecodable: rows of a SQLite table whose text is no UTF-8.
         torn: rows that would be parted from rows that they refer to, by foreign key.
@@ -42,7 +42,7 @@ class RowHazards:
 
     error_values: MappingABC[str, int] = field(default_factory=dict)
     long_rows: int = 0
-    longest: int | None = None
+    longest: int = 0
     packet: int = 0
     encoding: str = UTF_8
     undecodable: int = 0
@@ -62,12 +62,10 @@ def check_hazards(table: Table, hazards: RowHazards, verb: str, target: str) -> 
             next_step=f"set {column} to one of its values in the rows WHERE {column} + 0 = 0",
         )
     if hazards.long_rows:
-        found = "more than its own server can write down"
-        if hazards.longest is not None:
-            found = f"up to {human_size(hazards.longest)} as an INSERT"
         raise PreflightError(
-            f"table {table.name} cannot be {verb}: {hazards.long_rows} rows are {found}, and "
-            f"max_allowed_packet of {target} is {human_size(hazards.packet)}",
+            f"table {table.name} cannot be {verb}: {hazards.long_rows} rows are too "
+            f"long as an INSERT, {human_size(hazards.longest)} or more, and max_allowed_packet "
+            f"there or here is {human_size(hazards.packet)}",
             next_step="SET GLOBAL max_allowed_packet on both servers to at least twice the longest "
             "row, then plan again",
         )

@@ -59,24 +59,25 @@ def count_error_values(table: Table, rows: RowFilter) -> tuple[tuple[str, ...], 
 def count_long_rows(table: Table, rows: RowFilter, room: int) -> Statement | None:
     """Return a SELECT of (count, most bytes) of the rows that are above ``room`` bytes as SQL.
 
-    The number of bytes is NULL where the server itself cannot write such a row down. None where no
-    row of the table can be so long.
+    The number of bytes is at least that of the longest row. None where no row of the table can be
+    so long. A server whose own max_allowed_packet a row is above writes NULL instead of the row,
+    or of a value in it, so both are measured.
     """
     columns = table.stored_columns
     if table.backend is Backend.SQLITE or sum(map(_most_bytes, columns)) <= room:
         return None
     row = written_row(table)
-    most = int(room)
-    where, parameters = rows.within("1 = 1", ())
-    sizes = " + ".join(
-        str(_SHORT_BYTES)
-        if _is_short(column)
-        else f"2 * COALESCE(OCTET_LENGTH({quote(column.name, Backend.MYSQL)}), 0) + 10"
+    raw = [
+        f"COALESCE(OCTET_LENGTH({quote(column.name, Backend.MYSQL)}), 0)"
         for column in columns
-    )
+        if not _is_short(column)
+    ]
+    size = f"GREATEST(COALESCE(OCTET_LENGTH({row}), 0), {' + '.join(raw)})"
+    bound = f"2 * ({' + '.join(raw)}) + {_SHORT_BYTES * len(columns)}"
+    where, parameters = rows.within("1 = 1", ())
     return Statement(
-        f"SELECT COUNT(*), MAX(OCTET_LENGTH({row})) FROM {table_name(table)} WHERE {where} "
-        f"AND {sizes} > {most} AND COALESCE(OCTET_LENGTH({row}), {most}) + 1 > {most}",
+        f"SELECT COUNT(*), COALESCE(MAX({size}), 0) FROM {table_name(table)} WHERE {where} "
+        f"AND {bound} > {int(room)} AND ({row} IS NULL OR {size} + 1 > {int(room)})",
         parameters,
     )
 
