@@ -144,12 +144,15 @@ def _derived(words: Words, tables: Sequence[Table]) -> Draft:
     table = words.one(tables)
     column = _column(words, table).sql
     number = _number(words, table)
+    average = f"AVG({_column(words, table, ('int', 'decimal')).sql})"
+    if words.backend is Backend.SQLITE:
+        average = "COUNT(*)"  # there it is floating point: sums of it depend on their order
     inner = words.one(
         (
             f"SELECT DISTINCT {column} AS x, 1 AS n FROM {table.name}",
             f"SELECT {column} AS x, COUNT(*) AS n FROM {table.name} GROUP BY {column}",
             f"SELECT {column} AS x, SUM({number}) AS n FROM {table.name} GROUP BY {column}",
-            f"SELECT {column} AS x, AVG({number}) AS n FROM {table.name} GROUP BY {column}",
+            f"SELECT {column} AS x, {average} AS n FROM {table.name} GROUP BY {column}",
             f"SELECT {table.key} AS x, COUNT(*) AS n FROM {table.name} GROUP BY {table.key}",
             f"SELECT {column} AS x, {number} AS n FROM {table.name}",
         )
