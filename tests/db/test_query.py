@@ -301,3 +301,48 @@ def test_explanation_of_windows_and_of_queries_over_answers(pair: Pair) -> None:
     assert any("with DuckDB" in step for step in windows.reduce)
     assert "and of that answer:" in over.reduce
     assert over.shards == SHARDS
+
+
+CONTROLS = ("a", "a\t", "a ", "ab", "a\x01b", "a \t", "b", "a\x1f", "a  \t")
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("collation", ["utf8mb4_general_ci", "utf8mb4_unicode_ci", "utf8mb4_bin"])
+def test_texts_that_pad_sort_before_spaces_as_the_server_has_it(
+    fleet_of_mysql: servers.MySQLFleet, collation: str
+) -> None:
+    fleet, owners = fleet_of_mysql, {"s1": "0-7", "s2": "8-15"}
+    for shard in ("s1", "s2", "whole"):
+        fleet.add(shard)
+        fleet.sql(
+            shard,
+            "CREATE TABLE t (k INT PRIMARY KEY, x VARCHAR(20)) "
+            f"CHARACTER SET utf8mb4 COLLATE {collation}",
+        )
+    for key, text in enumerate(CONTROLS * 2):
+        for shard in (owner(key, owners), "whole"):
+            insert_rows(fleet, shard, "t", [(key, text)])
+    rule = {"key": {"column": "k", "type": "int"}, "tables": ["t"],
+            "slots": {"count": 16, "owners": owners}}  # fmt: skip
+    with Cluster.open(str(fleet.write_config({"by_k": rule}))) as cluster:
+        for statement in (
+            "SELECT x, COUNT(*) FROM t GROUP BY x ORDER BY x",
+            "SELECT DISTINCT x FROM t ORDER BY x DESC",
+            "SELECT k % 2 AS odd, MIN(x), MAX(x) FROM t GROUP BY odd ORDER BY MIN(x), MAX(x), odd",
+            "SELECT MIN(x), MAX(x) FROM t WHERE k > 4",
+        ):
+            found = cluster.query(statement).all()
+
+            expected = [tuple(row) for row in fleet.sql("whole", statement)]
+            assert _without_trailing_spaces(found) == _without_trailing_spaces(expected), statement
+
+
+def _without_trailing_spaces(rows: list[tuple[Any, ...]]) -> list[list[Any]]:
+    return [[v.rstrip(" ") if isinstance(v, str) else v for v in row] for row in rows]
+
+
+@pytest.fixture
+def fleet_of_mysql(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[servers.MySQLFleet]:
+    fleet = servers.MySQLFleet(tmp_path, servers={"a": request.getfixturevalue("mariadb")})
+    yield fleet
+    fleet.drop()

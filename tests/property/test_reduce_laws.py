@@ -205,3 +205,20 @@ def test_groups_count_against_the_limit_and_their_rows_do_not() -> None:
     assert [list(s) for s in fold_groups(few, plan, MemoryCap(10_000))] == [[5000]]
     with pytest.raises(MemoryCapError):
         list(fold_groups(many, plan, MemoryCap(10_000)))
+
+
+@given(st.lists(st.text("a \t\x1f!", max_size=5), min_size=1, max_size=8), st.booleans(), st.data())
+def test_weights_that_pad_compare_as_if_spaces_followed(
+    texts: list[str], descending: bool, data: Any
+) -> None:
+    rows = [(text.rstrip(" ").encode(),) for text in texts]
+    spaced = sorted((text.ljust(9).encode() for text in texts), reverse=descending)
+    shards = [row for shard in spread(data.draw, rows) for row in shard]
+    plan = GroupPlan(
+        (), (Fold("min", 0, 0, pad=b" "), Fold("max", 0, 0, pad=b" ")), has_groups=False
+    )
+    (state,) = fold_groups(shards, plan, WIDE)
+
+    found = sort_rows(shards, [SortKey(0, descending, pad=b" ")])
+    assert [row[0].ljust(9) for row in found] == spaced
+    assert [value.ljust(9) for value in list(state)[:2]] == [min(spaced), max(spaced)]

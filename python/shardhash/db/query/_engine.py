@@ -157,7 +157,9 @@ class QueryEngine:
         shard = route.shards[0]
         asker = _Asker(self._runner, plan, shard, values)
         return [
-            plan.reduction(each, ask=asker.type_of, columns_of=asker.columns_of)
+            plan.reduction(
+                each, ask=asker.type_of, columns_of=asker.columns_of, value_of=asker.value_of
+            )
             for each in route.shards
         ]
 
@@ -188,7 +190,12 @@ class QueryEngine:
         """Return what is computed here over the answer of a query, and that query."""
         shard = self._config.mapping(plan.mapping).shards[0]
         asker = _Asker(self._runner, plan, shard, values)
-        context = plan.context(plan.text.clean, ask=asker.type_of, columns_of=asker.columns_of)
+        context = plan.context(
+            plan.text.clean,
+            ask=asker.type_of,
+            columns_of=asker.columns_of,
+            value_of=asker.value_of,
+        )
         if plan.needs_all_rows:
             windows = WindowQuery(context, values)
             return windows, question_of(windows.base, values)
@@ -447,6 +454,10 @@ class _Asker:
     def columns_of(self, text: str) -> tuple[ResultColumn, ...]:
         """Return the columns that the server gives a statement without LIMIT."""
         return self._ask(sql.limited(text, 0))[0]
+
+    def value_of(self, text: str) -> object:
+        """Return the only value of a statement."""
+        return self._ask(text)[1][0][0]
 
     def _ask(self, clean: str) -> "tuple[tuple[ResultColumn, ...], list[tuple[object, ...]]]":
         text, marks = render(clean, self._plan.backend)

@@ -1,6 +1,7 @@
 """Aggregates over several shards: partial groups from each, and how they are folded."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from sqlglot import TokenType, exp
 
@@ -261,7 +262,11 @@ class _Planner:
         text = f"{call.name}({call.inner})"
         column = self._partial.add(text)
         weight = self._extreme_weight(text, call)
-        return self._fold(Fold("min" if call.name == "MIN" else "max", column, weight))
+        pad = b""
+        if weight is not None:
+            pad = self._context.pad(call.inner, tree_of(call.inner, self._context.backend))
+        kind: Literal["min", "max"] = "min" if call.name == "MIN" else "max"
+        return self._fold(Fold(kind, column, weight, pad=pad))
 
     def _extreme_weight(self, text: str, call: Aggregate) -> int | None:
         """Return the column by which the shards' MIN or MAX compare, if it is another."""
@@ -338,12 +343,13 @@ class _Planner:
         sorts: list[Expression] = []
         order: list[SortKey] = []
         for entry in orders_of(self._context):
-            order.append(SortKey(len(sorts), entry.descending, entry.nulls_first))
-            sorts.append(self._sort(entry, outputs))
+            expression, pad = self._sort(entry, outputs)
+            order.append(SortKey(len(sorts), entry.descending, entry.nulls_first, pad))
+            sorts.append(expression)
         return tuple(sorts), tuple(order)
 
-    def _sort(self, entry: Order, outputs: tuple[Expression, ...]) -> Expression:
-        """Return what sorts in Python as an entry of ORDER BY does on the server."""
+    def _sort(self, entry: Order, outputs: tuple[Expression, ...]) -> tuple[Expression, bytes]:
+        """Return what sorts in Python as an entry of ORDER BY does on the server, and its pad."""
         if entry.item is not None:
             piece, computed = self._context.values[entry.item], outputs[entry.item]
         else:
@@ -354,16 +360,18 @@ class _Planner:
             node = tree_of(piece.text, self._context.backend)
             weight = self._context.weight(piece.text, node)
             if weight is None or computed[0] != "ref":
-                return computed
-            return self._fold(Fold("first", self._partial.add(f"MIN({weight})")))
+                return computed, b""
+            pad = self._context.pad(piece.text, node)
+            return self._fold(Fold("first", self._partial.add(f"MIN({weight})"))), pad
         if computed[0] == "ref" and self._context.backend is Backend.MYSQL:
             # SQLite sorts what MIN and MAX return by its bytes: https://sqlite.org/datatype3.html#collation
             fold = self._folds[computed[1]]
             if fold.kind in ("min", "max") and fold.weight is not None:
-                return self._fold(Fold(fold.kind, fold.weight, fold.weight))
+                again = Fold(fold.kind, fold.weight, fold.weight, pad=fold.pad)
+                return self._fold(again), fold.pad
         if entry.item is not None:
-            return "output", entry.item
-        return computed
+            return ("output", entry.item), b""
+        return computed, b""
 
     def _distinct_entries(self) -> list[tuple[str, exp.Expr]]:
         """Return the select list with ``*`` written out."""
@@ -400,7 +408,8 @@ class _Planner:
                     next_step="add it to the select list",
                 )
             weight = self._context.weight(*entries[entry.item])
-            order.append(SortKey(len(sorts), entry.descending, entry.nulls_first))
+            pad = self._context.pad(*entries[entry.item]) if weight else b""
+            order.append(SortKey(len(sorts), entry.descending, entry.nulls_first, pad))
             place = self._partial.add(weight) if weight else None
             sorts.append(outputs[entry.item] if place is None else self._fold(Fold("first", place)))
         return tuple(sorts), tuple(order)

@@ -40,6 +40,7 @@ _MODIFIERS = (
 )
 _ACROSS = {"order": "ORDER BY", "limit": "LIMIT", "offset": "OFFSET"}
 ColumnsOf = Callable[[str], tuple[ResultColumn, ...]]
+ValueOf = Callable[[str], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,9 @@ class ReadPlan:
         self._check_global_tables([only])
         return Route((only,), is_single=True)
 
-    def reduction(self, shard: str, *, ask: Ask, columns_of: ColumnsOf) -> Reduction:
+    def reduction(
+        self, shard: str, *, ask: Ask, columns_of: ColumnsOf, value_of: ValueOf
+    ) -> Reduction:
         """Return what a shard is asked, beside others, and what is made of the answers.
 
         Raises:
@@ -145,7 +148,7 @@ class ReadPlan:
         """
         source = self._owned_only(shard)
         if source not in self._reductions:
-            self._reductions[source] = self._reduce(source, ask, columns_of)
+            self._reductions[source] = self._reduce(source, ask, columns_of, value_of)
         return self._reductions[source]
 
     def reasons(self, values: Values) -> tuple[str, ...]:
@@ -290,7 +293,9 @@ class ReadPlan:
             source = f"{source[:start]}{owned}{alias}{source[end:]}"
         return source
 
-    def context(self, source: str, *, ask: Ask, columns_of: ColumnsOf) -> Context:
+    def context(
+        self, source: str, *, ask: Ask, columns_of: ColumnsOf, value_of: ValueOf
+    ) -> Context:
         """Return what is needed to plan the outermost SELECT, as `source` has it.
 
         Raises:
@@ -308,10 +313,11 @@ class ReadPlan:
             backend=self.backend,
             ask=ask,
             columns_of=columns_of,
+            value_of=value_of,
             division_scale=self.division_scale,
         )
 
-    def _reduce(self, source: str, ask: Ask, columns_of: ColumnsOf) -> Reduction:
+    def _reduce(self, source: str, ask: Ask, columns_of: ColumnsOf, value_of: ValueOf) -> Reduction:
         query = self.query
         if not isinstance(query, exp.Select):
             found = unknown_function(tokens_of(self.text.clean, self.backend))
@@ -319,7 +325,7 @@ class ReadPlan:
             if problem:
                 raise refused(problem)
             return Reduction(sql=source, notes=("one answer after the other",))
-        context = self.context(source, ask=ask, columns_of=columns_of)
+        context = self.context(source, ask=ask, columns_of=columns_of, value_of=value_of)
         if self.block.is_disjoint:
             return merge_rows(context)
         if has_aggregate(query):

@@ -9,8 +9,9 @@ from shardhash.db.query._blocks import Block
 from shardhash.db.query._clauses import Clauses, Piece, direction_of, value_of
 from shardhash.db.query._pins import Value, constant
 from shardhash.db.query._scopes import Lineage
-from shardhash.db.query._typing import Ask, weight_of
+from shardhash.db.query._typing import Ask, padded_collation, weight_of
 from shardhash.db.reduce import Expression, GroupPlan, SortKey
+from shardhash.db.sql import space_weight
 from shardhash.db.tasks import ResultColumn
 from shardhash.db.topology import Backend
 from shardhash.errors import QueryRefusedError
@@ -30,7 +31,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """A SELECT and what is needed to plan it; ``ask`` and ``columns_of`` ask one shard."""
+    """A SELECT and what is needed to plan it; ``ask`` and the like ask one shard."""
 
     block: Block
     select: exp.Select
@@ -38,6 +39,7 @@ class Context:
     backend: Backend
     ask: Ask
     columns_of: Callable[[str], tuple[ResultColumn, ...]]
+    value_of: Callable[[str], object]
     division_scale: int = 4
 
     @property
@@ -53,6 +55,13 @@ class Context:
         """Return SQL that compares in Python as an expression does on the server, if it differs."""
         lineage = self.lineage(node)
         return weight_of(text, lineage, self.clauses.source, ask=self.ask, backend=self.backend)
+
+    def pad(self, text: str, node: exp.Expr) -> bytes:
+        """Return what the weight of an expression goes on with in comparisons, or nothing."""
+        lineage = self.lineage(node)
+        collation = padded_collation(text, lineage, ask=self.ask, backend=self.backend)
+        found = self.value_of(space_weight(collation)) if collation else b""
+        return found if isinstance(found, bytes) else b""
 
     def lineage(self, node: exp.Expr) -> Lineage | None:
         """Return the column that an expression is, unchanged."""

@@ -13,7 +13,7 @@ from shardhash.db.schema import Column
 from shardhash.db.topology import Backend
 from shardhash.errors import QueryRefusedError
 
-__all__ = ["Ask", "weight_of"]
+__all__ = ["Ask", "padded_collation", "weight_of"]
 
 Ask = Callable[[str], tuple[str, str]]
 """Returns type and collation that a server gives an expression of the statement's FROM."""
@@ -46,6 +46,22 @@ def weight_of(
     if kind == "GEOMETRY":
         raise _unknown(text, "it is a geometry")
     return None
+
+
+def padded_collation(
+    text: str, lineage: Lineage | None, *, ask: Ask, backend: Backend
+) -> str | None:
+    """Return the collation of an expression that compares as if spaces followed it, or None."""
+    if backend is Backend.SQLITE:
+        return None
+    if lineage is not None:
+        column = lineage.column
+        is_plain = column.is_numbered or column.data_type == "uuid"
+        collation = None if is_plain else column.collation
+    else:
+        kind, collation = ask(text)
+        collation = collation if kind in _TEXTS and collation != "binary" else None
+    return collation if collation and not is_no_pad(collation) else None
 
 
 def _column_weight(text: str, column: Column) -> str | None:

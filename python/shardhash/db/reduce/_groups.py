@@ -8,7 +8,7 @@ from decimal import Context, Decimal
 from itertools import islice
 from typing import Any, Literal
 
-from shardhash.db.reduce._order import comparable
+from shardhash.db.reduce._order import comparable, extended
 from shardhash.db.tasks import Row
 from shardhash.errors import MemoryCapError
 
@@ -26,14 +26,16 @@ class Fold:
     """How one column of the partial rows becomes one value of a group.
 
     ``first`` keeps the first row's; ``count`` adds whole numbers; ``sum`` adds and knows NULL;
-    ``min`` and ``max`` compare by the column ``weight``; ``distinct count`` and ``distinct sum``
-    take each value once, told apart by the columns ``identity``; their ``index`` is the value's.
+    ``min`` and ``max`` compare by the column ``weight``, a shorter one as if ``pad`` followed;
+    ``distinct count`` and ``distinct sum`` take each value once, told apart by the columns
+    ``identity``; their ``index`` is the value's.
     """
 
     kind: Literal["first", "count", "sum", "min", "max", "distinct count", "distinct sum"]
     index: int
     weight: int | None = None
     identity: tuple[int, ...] = ()
+    pad: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ class _Folding:
         for place, fold in enumerate(folds):
             if fold.kind in ("min", "max"):
                 weight = fold.index if fold.weight is None else fold.weight
-                self._steps.append(_extreme(fold.kind, place, fold.index, len(columns), weight))
+                self._steps.append(_extreme(fold, place, len(columns), weight))
                 columns.append(weight)
         self._pick = _picker(columns)
 
@@ -185,18 +187,22 @@ def _picker(columns: Sequence[int]) -> Callable[[Row], State]:
     return lambda row: tuple([row[column] for column in columns])
 
 
-def _extreme(kind: str, place: int, index: int, weight_place: int, weight: int) -> Add:
-    wants_less = kind == "min"
+def _extreme(fold: Fold, place: int, weight_place: int, weight: int) -> Add:
+    wants_less, pad = fold.kind == "min", fold.pad
 
     def step(state: list[Any], row: Row) -> None:
-        mine, best = row[weight], state[weight_place]
+        mine: Any = row[weight]
+        best = state[weight_place]
         if mine is None:
             return
         if best is not None:
             mine_key, best_key = comparable(mine), comparable(best)
+            if pad:
+                size = max(len(mine), len(best))
+                mine_key, best_key = extended(mine, pad, size), extended(best, pad, size)  # type: ignore[assignment]
             if not (mine_key < best_key if wants_less else best_key < mine_key):
                 return
-        state[place], state[weight_place] = row[index], mine
+        state[place], state[weight_place] = row[fold.index], mine
 
     return step
 

@@ -10,7 +10,7 @@ from typing import Any
 from shardhash.db.tasks import Row
 from shardhash.errors import QueryRefusedError
 
-__all__ = ["SortKey", "comparable", "merge_sorted", "ranks_of", "sort_rows"]
+__all__ = ["SortKey", "comparable", "extended", "merge_sorted", "ranks_of", "sort_rows"]
 
 Key = tuple[Any, ...]
 
@@ -23,11 +23,23 @@ class SortKey:
     descending: bool = False
     nulls_first: bool | None = None
     """None: where both servers put them, first unless descending."""
+    pad: bytes = b""
+    """What a shorter weight goes on with in comparisons, a space's; empty: it just ends."""
 
 
 def sort_rows(rows: Iterable[Row], keys: Sequence[SortKey]) -> list[Row]:
     """Return rows in order; equal ones stay as they came."""
-    return sorted(rows, key=_key_function(keys))
+    held = list(rows)
+    sizes = [
+        max((len(row[key.index] or b"") for row in held), default=0) if key.pad else 0  # type: ignore[arg-type]
+        for key in keys
+    ]
+    return sorted(held, key=_key_function(keys, sizes))
+
+
+def extended(weight: bytes, pad: bytes, size: int) -> bytes:
+    """Return a weight that goes on with spaces up to a size, or a little further."""
+    return weight + pad * -(-(size - len(weight)) // len(pad))
 
 
 def merge_sorted(answers: Sequence[Iterator[Row]], keys: Sequence[SortKey]) -> Iterator[Row]:
@@ -64,18 +76,22 @@ def _checked(rows: Iterator[Row], key: Callable[[Row], Key]) -> Iterator[tuple[K
         yield this, row
 
 
-def _key_function(keys: Sequence[SortKey]) -> Callable[[Row], Key]:
-    parts = [(key.index, _part(key)) for key in keys]
+def _key_function(keys: Sequence[SortKey], sizes: Sequence[int] = ()) -> Callable[[Row], Key]:
+    sizes = sizes or [0] * len(keys)
+    parts = [(key.index, _part(key, size)) for key, size in zip(keys, sizes, strict=True)]
     if len(parts) == 1:
         index, part = parts[0]
         return lambda row: (part(row[index]),)
     return lambda row: tuple([part(row[index]) for index, part in parts])
 
 
-def _part(key: SortKey) -> Callable[[object], Key]:
+def _part(key: SortKey, size: int) -> Callable[[object], Key]:
     nulls_first = (not key.descending) if key.nulls_first is None else key.nulls_first
     null: Key = (0,) if nulls_first else (2,)
     place = _descending if key.descending else _ascending
+    if size:
+        pad = key.pad
+        return lambda value: null if value is None else (1, *place(extended(value, pad, size)))  # type: ignore[arg-type]
     return lambda value: null if value is None else (1, *place(value))
 
 

@@ -12,6 +12,7 @@ __all__ = [
     "limited",
     "numbered_columns",
     "partial_rows",
+    "space_weight",
     "type_probe",
     "weight",
     "whole_rows",
@@ -55,6 +56,12 @@ def type_probe(head: str, expression: str, tables: str) -> str:
 def limited(statement: str, row_count: int) -> str:
     """Return a statement without LIMIT as one with it."""
     return f"{statement} LIMIT {row_count:d}"
+
+
+def space_weight(collation: str) -> str:
+    """Return a SELECT of the weight of a space under a MySQL collation."""
+    charset = collation.partition("_")[0]
+    return f"SELECT WEIGHT_STRING(CONVERT(' ' USING {charset}) COLLATE {collation})"
 
 
 def whole_rows(query: str) -> str:
