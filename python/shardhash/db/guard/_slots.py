@@ -45,10 +45,10 @@ def read_slots(
     connection: "Connection", place: ControlPlace, mapping: str
 ) -> dict[SlotState, SlotSet]:
     """Return the slots of each state; all are empty where the mapping has no rows."""
-    by_state: dict[SlotState, list[int]] = {state: [] for state in SlotState}
-    for slot, state in _states(connection, place, mapping):
-        by_state[state].append(slot)
-    return {state: SlotSet(slots) for state, slots in by_state.items()}
+    by_state: dict[SlotState, list[tuple[int, int]]] = {state: [] for state in SlotState}
+    for state, first, last in fetch(connection, sql.read_slot_runs(place, mapping)):
+        by_state[SlotState(state)].append((int(first), int(last) + 1))
+    return {state: SlotSet.from_ranges(ranges) for state, ranges in by_state.items()}
 
 
 def set_slots(

@@ -31,6 +31,7 @@ __all__ = [
     "lock_control_file",
     "read_fence",
     "read_identity",
+    "read_slot_runs",
     "read_slots",
     "update_fence",
     "update_slots",
@@ -242,6 +243,20 @@ def read_slots(
     return Statement(
         f"SELECT slot, state FROM {control_table(place, '_shardhash_slots')} "
         f"WHERE mapping = {placeholder(place.backend)}{among} ORDER BY slot{_lock(place, lock)}",
+        (mapping,),
+    )
+
+
+def read_slot_runs(place: ControlPlace, mapping: str) -> Statement:
+    """Return a SELECT of state, first and last slot of each run of slots with one state.
+
+    Rows are as few as the runs; a mapping has thousands of slots and few runs.
+    """
+    return Statement(
+        "SELECT state, MIN(slot), MAX(slot) FROM (SELECT state, slot, "
+        "slot - ROW_NUMBER() OVER (PARTITION BY state ORDER BY slot) AS run "
+        f"FROM {control_table(place, '_shardhash_slots')} "
+        f"WHERE mapping = {placeholder(place.backend)}) AS runs GROUP BY state, run",
         (mapping,),
     )
 
