@@ -49,6 +49,9 @@ __all__ = [
 ]
 
 
+_USUAL = QueryOptions()
+
+
 class Engine(Protocol):
     """Plans and runs the statements of one configuration. Thread-safe."""
 
@@ -107,6 +110,9 @@ def query_options(
     memory_mb: int = 1024,
 ) -> QueryOptions:
     """Return how a statement is to be run, from the arguments of ``Cluster.query``."""
+    is_plain = mapping is None and shards is None and deadline_s is None and executor is None
+    if is_plain and not best_effort and memory_mb == _USUAL.memory_mb:
+        return _USUAL  # making one takes as long as finding the plan
     return QueryOptions(
         mapping=mapping,
         shards=None if shards is None else tuple(shards),

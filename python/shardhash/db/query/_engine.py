@@ -173,7 +173,7 @@ class QueryEngine:
             if plan.inner is None:
                 raise
             return None
-        return None if plan.needs_all_rows and not route.is_single else route
+        return None if not route.is_single and plan.needs_all_rows else route
 
     def _first_route(
         self, plan: ReadPlan, values: tuple[object, ...], options: QueryOptions

@@ -36,6 +36,7 @@ __all__ = [
     "Values",
     "constant",
     "key_as_stored",
+    "only_key",
     "pin_of",
     "shards_of",
 ]
@@ -94,6 +95,18 @@ class KeyIn:
             except (UnknownKeyError, KeyTypeError):
                 return None
         return frozenset(found)
+
+    def only_shard(self, values: Values) -> str | None:
+        """Return the shard of the one key, if there is one and keys are hashed; the short way."""
+        router = self.facts.router
+        assert router is not None
+        given = self.keys[0].get(values)
+        if given is None or len(self.keys) > 1 or isinstance(router.placement, RangeMap):
+            return None
+        try:
+            return cast("str", _cell(router, key_as_stored(self.facts, given)))
+        except (UnknownKeyError, KeyTypeError):
+            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +173,13 @@ class AnyOf:
 
 Pin = KeyIn | KeyRange | AllOf | AnyOf
 EVERYWHERE = AllOf(())
+
+
+def only_key(pin: Pin) -> KeyIn | None:
+    """Return the pin if all that it says is which keys there can be."""
+    while isinstance(pin, AllOf) and len(pin.parts) == 1:
+        (pin,) = pin.parts
+    return pin if isinstance(pin, KeyIn) else None
 
 
 def shards_of(cells: Cells, router: KeyRouter) -> frozenset[str] | None:

@@ -13,7 +13,7 @@ from shardhash.db.query._clauses import cut, tokens_of
 from shardhash.db.query._facts import FactsOf, TableFacts
 from shardhash.db.query._functions import leaves_nothing, unknown_function
 from shardhash.db.query._groups import distinct_rows, group_rows
-from shardhash.db.query._pins import EVERYWHERE, Pin, Values, shards_of
+from shardhash.db.query._pins import EVERYWHERE, KeyIn, Pin, Values, only_key, shards_of
 from shardhash.db.query._reader import analyze
 from shardhash.db.query._reduction import Context, Reduction, merge_rows
 from shardhash.db.query._refusal import Refusal, refused
@@ -69,6 +69,8 @@ class ReadPlan:
     driving: tuple[tuple[KeyRouter, Pin], ...]
     division_scale: int = 4
     is_plain: bool = False
+    only_key: KeyIn | None = None
+    _routes: dict[str, Route] = field(default_factory=dict)
     _described: tuple[object, tuple[ResultColumn, ...]] = (None, ())
     _reductions: dict[str, Reduction] = field(default_factory=dict)
 
@@ -97,7 +99,10 @@ class ReadPlan:
             for item in block.driving
             if item.key_facts is not None and item.key_facts.router is not None
         )
-        return cls(text, backend, query, block, analysis, config, limits, driving)
+        made = cls(text, backend, query, block, analysis, config, limits, driving)
+        if len(limits) == 1 and not analysis.global_tables:
+            made.only_key = only_key(limits[0][1])
+        return made
 
     def leaves_nothing(self, tokens: Sequence[Token]) -> bool:
         """Return whether a statement of these tokens is known to change nothing of its session.
@@ -121,6 +126,13 @@ class ReadPlan:
         Raises:
             QueryRefusedError: rows of several shards are needed in a way they cannot be joined.
         """
+        if self.only_key is not None:
+            shard = self.only_key.only_shard(values)
+            if shard is not None:
+                route = self._routes.get(shard)
+                if route is None:
+                    route = self._routes[shard] = Route((shard,), is_single=True)
+                return route
         if not self.limits:
             return Route((self._any_shard(),), is_single=True, reasons=self._any_reasons())
         only: str | None = None
