@@ -11,7 +11,7 @@ CORE_BENCHMARKS := $(patsubst %,benchmarks/bench_%.py,scalar bulk_* change threa
 
 export PYTHON
 
-.PHONY: help demo query-diff test test-pythons sanitize fuzz crash model lint bench format clean
+.PHONY: help demo query-diff test test-pythons sanitize fuzz crash model lint bench bench-db format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,10 @@ bench:  ## measure the core beside other libraries, and end with one table
 	@$(BIN)/python -m pytest $(CORE_BENCHMARKS) --benchmark-only --benchmark-quiet -q \
 		--benchmark-json=$(BENCH_RUN)
 	@$(BIN)/python benchmarks/report.py $(BENCH_RUN)
+
+bench-db:  ## measure the database work beside other tools (15 minutes), and end with one table
+	@scripts/setup --servers test bench
+	@$(BIN)/python benchmarks/database.py $(BENCH_DB)
 
 clean:  ## remove the environment, the builds and the caches, not the demo's data
 	rm -rf .venv build dist .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks

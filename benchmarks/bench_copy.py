@@ -1,6 +1,6 @@
 """How long do copy, verification and prune of a table take, beside the tools that people use?
 
-    python benchmarks/bench_copy.py --rows 500000 --rounds 3
+    python benchmarks/bench_copy.py [--rows 500000] [--rounds 3] [--json FILE]
 
 Starts two private MariaDB servers, and leaves nothing. Wants ``mariadb-dump`` and ``mariadb``; runs
 ``mydumper``/``myloader`` and ``pt-archiver`` where they are installed.
@@ -25,6 +25,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from copying import PlainWork, table_of, work_on
+from figures import OURS, Figures, write_figures
+from rows import CLONED_ROWS
 from servers import MariaDB, MySQLFleet, prepare_data, running_mariadb
 from shardhash.db.executor._copy import copy_table
 from shardhash.db.executor._ddl import create_tables
@@ -198,6 +200,8 @@ def bench_move(bench: Bench, shard: str, where: str) -> None:
         assert copy_table(work, "s1", shard, table, rows, fresh=True) == half
     with bench.timed(f"{where}: verify half of the rows", half):
         assert verify_table(work, "s1", shard, table, rows, record=True) == []
+    with bench.timed(f"{where}: CHECKSUM TABLE of that half, alone", half):
+        fleet.sql(shard, "CHECKSUM TABLE orders")
     fleet.sql("s1", "CREATE TABLE kept LIKE orders")
     fleet.sql("s1", "INSERT INTO kept SELECT * FROM orders")
     with bench.timed(f"{where}: prune half of the rows, by verified pages", half):
@@ -231,10 +235,39 @@ def report(bench: Bench) -> None:
         print(f"{name:66}{wall:8.2f}{spread:7.2f}{rows / wall / 1000:10.1f}{cpu:12.2f}")
 
 
+def figures(bench: Bench) -> Figures:
+    """Return the rows of the table that the medians are for."""
+
+    def wall(name: str) -> float:
+        return statistics.median(wall for wall, _, _ in bench.times[name])
+
+    def clones(where: str) -> dict[str, float]:
+        begin = f"{where}: "
+        peers = [name.removeprefix(begin) for name in bench.times if name.startswith(begin)]
+        found = {peer: wall(begin + peer) for peer in peers if "| my" in peer or "| mar" in peer}
+        return {OURS: wall(f"{begin}clone, verified")} | found
+
+    other, same = "another server", "same server"
+    found = {
+        "db-clone-other": clones(other),
+        "db-clone-same": clones(same),
+        "db-verify": {
+            OURS: wall(f"{other}: verify half of the rows") / 2,
+            "CHECKSUM TABLE": wall(f"{other}: CHECKSUM TABLE of that half, alone"),
+        },
+        "db-prune-pages": {OURS: wall(f"{other}: prune half of the rows, by verified pages")},
+    }
+    archiver = "pt-archiver --bulk-delete"
+    if f"{other}: {archiver}" in bench.times:
+        found["db-prune-pages"][archiver] = wall(f"{other}: {archiver}")
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--rows", type=int, default=CLONED_ROWS)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args()
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -255,6 +288,7 @@ def main() -> None:
                 bench_clone(bench, shard, where)
                 bench_move(bench, shard, where)
         report(bench)
+        write_figures(figures(bench), options.json)
 
 
 if __name__ == "__main__":

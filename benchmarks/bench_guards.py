@@ -1,8 +1,10 @@
 """What do guards cost an application's writes, and how long does a fence take?
 
-Method and reading: README.md beside this file. Run: python benchmarks/bench_guards.py
+Method and reading: README.md beside this file.
+Run: python benchmarks/bench_guards.py [--json FILE]
 """
 
+import argparse
 import multiprocessing
 import platform
 import statistics
@@ -18,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import pymysql
 
+from figures import OURS, Figures, write_figures
 from guarding import app_connection, execute, guard_all, place_of, slot_mapping
 from managers import manager_of
 from servers import MySQLFleet, SQLiteFleet, prepare_data, running_mariadb
@@ -61,6 +64,8 @@ WORK: dict[str, Callable[[Any], int]] = {
     "transactions of 100 inserts": transactions,
     "one INSERT ... SELECT of 20,000 rows": one_statement,
 }
+ROWS = dict(zip(WORK, ("db-guard-single", "db-guard-hundred", "db-guard-bulk"), strict=True))
+"""The row of the table for each kind of write."""
 
 
 def rows_a_second(app: Any, work: Callable[[Any], int]) -> float:
@@ -70,8 +75,12 @@ def rows_a_second(app: Any, work: Callable[[Any], int]) -> float:
     return count / (time.perf_counter() - started)
 
 
-def measure(fleet: Any) -> None:
-    """Print rows a second with and without guards, medians of rounds that take turns."""
+def measure(fleet: Any) -> Figures:
+    """Print rows a second with and without guards, medians of rounds that take turns.
+
+    Returns how many times longer each kind of write takes with guards.
+    """
+    found: Figures = {}
     for shard in ("plain", "guarded"):
         fleet.add(shard)
         fleet.sql(shard, TABLE)
@@ -99,6 +108,8 @@ def measure(fleet: Any) -> None:
                 f"  {name:42} {before:8,.0f} {after:8,.0f} {statistics.median(ratios):8.0%}"
                 f"   {ratios[0]:.0%} to {ratios[-1]:.0%}"
             )
+            found[ROWS[name]] = {OURS: 1 / (1 + statistics.median(ratios))}
+    return found
 
 
 def every_slot() -> SlotSet:
@@ -138,8 +149,8 @@ def writers(fleet: Any) -> Iterator[None]:
             process.join()
 
 
-def measure_fence(fleet: Any) -> None:
-    """Print how long fencing half of the slots takes beside writers."""
+def measure_fence(fleet: Any) -> Figures:
+    """Print and return how long fencing half of the slots takes beside writers."""
     place = place_of(fleet, "guarded")
     slots = SlotSet(range(MOVED_SLOTS))
     taken = []
@@ -158,9 +169,13 @@ def measure_fence(fleet: Any) -> None:
                 )  # fmt: skip
     shown = ", ".join(f"{seconds * 1000:.0f}" for seconds in sorted(taken))
     print(f"  fence of {MOVED_SLOTS} slots beside {WRITERS} writers, ms: {shown}")
+    return {"db-fence": {OURS: statistics.median(taken) * 1000}}
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         prepared = prepare_data(directory / "prepared")
@@ -169,9 +184,9 @@ def main() -> None:
             version = server.sql("SELECT VERSION()")[0][0]
             print(f"{version}, default durability; Python {platform.python_version()}")
             fleet = MySQLFleet(directory, servers={"a": server})
-            measure(fleet)
-            measure_fence(fleet)
+            found = measure(fleet) | measure_fence(fleet)
         measure(SQLiteFleet(directory))
+    write_figures(found, given.json)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,6 @@ Wall times, the best of five rounds in which the contestants take turns; README.
 """
 
 import argparse
-import json
-import platform
 import sys
 import tempfile
 import time
@@ -19,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import servers
+from figures import OURS, write_figures
 from shardhash.db import BroadcastQuery, Cluster
 
 ROUNDS = 5
@@ -74,28 +73,20 @@ def fan_out(fleet: servers.MySQLFleet) -> dict[str, float]:
     with Cluster.open(fleet.write_config({"by_id": rule})) as cluster:
         return best_of(
             {
-                "shardhash, BroadcastQuery": lambda: BroadcastQuery(cluster).run(SLEEP),
+                OURS: lambda: BroadcastQuery(cluster).run(SLEEP),
                 "threads, a new connection each": new_connections,
                 "threads, connections kept": kept_connections,
             }
         )
 
 
-def table(title: str, seconds: dict[str, float]) -> str:
-    rows = [f"{name:<34}{found * 1000:9.1f} ms" for name, found in seconds.items()]
-    return "\n".join([title, *rows, ""])
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory, two_servers(Path(directory)) as fleet:
-        found = {f"fan-out of {FAN_OUT} shards, each 0.1 s": fan_out(fleet)}
-    machine = f"{platform.machine()}, {platform.platform()}, Python {platform.python_version()}"
-    print(machine, *(table(title, seconds) for title, seconds in found.items()), sep="\n\n")
-    if given.json:
-        given.json.write_text(json.dumps({"machine": machine, "seconds": found}, indent=2) + "\n")
+        found = {name: seconds * 1000 for name, seconds in fan_out(fleet).items()}
+    write_figures({"db-fan-out": found}, given.json)
     return 0
 
 

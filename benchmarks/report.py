@@ -7,7 +7,8 @@ two follow from the first, to the byte.
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from math import isinf
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +79,10 @@ def ratios(row: Row, figures: Mapping[str, float]) -> dict[str, float]:
 
 
 def target(row: Row) -> str:
-    bound = f"{'>=' if row.more_is_better else '<='} {shown(row.most)} {row.unit}"
     wanted = [f">= {shown(ratio)}x {peer}" for peer, ratio in row.ratios.items()]
+    if isinf(row.most):
+        return "; ".join(wanted) or "none"
+    bound = f"{'>=' if row.more_is_better else '<='} {shown(row.most)} {row.unit}"
     return "; ".join([*wanted, f"({bound})" if wanted else bound])
 
 
@@ -94,6 +97,8 @@ def result(row: Row, figures: Mapping[str, float]) -> str:
     """
     if OURS not in figures:
         return "not measured"
+    if isinf(row.most) and not row.ratios:
+        return "reported"
     found = ratios(row, figures)
     missed = [
         f"{shown(found[peer])}x {peer} for {shown(wanted)}x"
@@ -108,9 +113,9 @@ def result(row: Row, figures: Mapping[str, float]) -> str:
     return f"met ({', '.join(absent)} not here)" if absent else "met"
 
 
-def lines(figures: Figures) -> Iterator[tuple[str, ...]]:
-    for row in ROWS:
-        found = figures[row.name]
+def lines(figures: Figures, rows: Sequence[Row]) -> Iterator[tuple[str, ...]]:
+    for row in rows:
+        found = figures.get(row.name, {})
         peers = [
             f"{peer} {shown(found[peer])} ({shown(ratio)}x)"
             for peer, ratio in (ratios(row, found) if OURS in found else {}).items()
@@ -133,8 +138,8 @@ def heading(kept: Mapping[str, Any]) -> str:
     )
 
 
-def as_text(kept: Mapping[str, Any]) -> str:
-    table = [COLUMNS, *lines(kept["figures"])]
+def as_text(kept: Mapping[str, Any], rows: Sequence[Row] = ROWS) -> str:
+    table = [COLUMNS, *lines(kept["figures"], rows)]
     widths = [max(len(line[i]) for line in table) for i in range(len(COLUMNS))]
     text = [heading(kept), ""]
     for line in table:
@@ -143,17 +148,22 @@ def as_text(kept: Mapping[str, Any]) -> str:
     return "\n".join(text) + "\n"
 
 
-def as_markdown(kept: Mapping[str, Any]) -> str:
-    table = [COLUMNS, ("---",) * len(COLUMNS), *lines(kept["figures"])]
+def as_markdown(kept: Mapping[str, Any], rows: Sequence[Row] = ROWS) -> str:
+    table = [COLUMNS, ("---",) * len(COLUMNS), *lines(kept["figures"], rows)]
     rows = "".join(f"| {' | '.join(line)} |\n" for line in table)
     return f"{heading(kept)}\n\n{rows}"
 
 
-def with_table(readme: str, kept: Mapping[str, Any]) -> str:
+def with_table(
+    readme: str,
+    kept: Mapping[str, Any],
+    rows: Sequence[Row] = ROWS,
+    marks: tuple[str, str] = MARKS,
+) -> str:
     """Return the text of README.md with another table between its marks."""
-    before, rest = readme.split(MARKS[0])
-    after = rest.split(MARKS[1])[1]
-    return f"{before}{MARKS[0]}\n{as_markdown(kept)}\n{MARKS[1]}{after}"
+    before, rest = readme.split(marks[0])
+    after = rest.split(marks[1])[1]
+    return f"{before}{marks[0]}\n{as_markdown(kept, rows)}\n{marks[1]}{after}"
 
 
 def publish(kept: Mapping[str, Any]) -> None:

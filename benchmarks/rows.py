@@ -7,8 +7,9 @@ as an aim.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 
-__all__ = ["ROWS", "SCALES", "Row"]
+__all__ = ["CLONED_ROWS", "ROWS", "SCALES", "Row", "database_rows"]
 
 SCALES = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3}
 """Seconds in the units of rows that are timed."""
@@ -22,7 +23,8 @@ class Row:
         name: what benchmarks say in ``extra_info["row"]``.
         title: for people.
         unit: of the figures.
-        most: what the figure should be at most; if `more_is_better`, at least.
+        most: what the figure should be at most; if `more_is_better`, at least; infinite: it is only
+            reported.
         ratios: peer -> how many times better than its figure ours should be.
     """
 
@@ -94,3 +96,55 @@ ROWS: tuple[Row, ...] = (
     Row("movement-ring", "keys moved for a 101st node over the least possible", "x", 1.22),
     Row("movement-slots", "the same, slots", "x", 1.03),
 )
+
+CLONED_ROWS = 200_000
+"""Rows of the table that is copied, verified and pruned."""
+
+_MYDUMPER_R, _MYDUMPER, _DUMP = (
+    "mydumper -r 50000 | myloader",
+    "mydumper | myloader",
+    "mariadb-dump | mariadb",
+)
+
+
+def database_rows(cloned_rows: int = CLONED_ROWS) -> tuple[Row, ...]:
+    """Return what ``make bench-db`` measures: database work and queries, as far as it is built.
+
+    The aims for clone and prune are those of 5,000,000 rows, for this many of them.
+    """
+    part = cloned_rows / 5_000_000
+    return (
+        Row("db-pinned-cpu", "a pinned query, plan kept, beyond PyMySQL's CPU", "us", 60),
+        Row("db-pinned-wall", "the same, beyond PyMySQL's wall time", "us", 60),
+        Row("db-pinned-whole", "the whole of it, CPU", "us", inf),
+        Row("db-first-parse", "plan of a statement never seen, CPU", "us", 250),
+        Row("db-fan-out", "fan-out of 64 shards, each 0.1 s", "ms", 200),
+        Row("db-groups", "GROUP BY over 8 shards, 1,000,000 groups", "s", inf, {"Python dict": 3}),
+        Row("db-stream-bigint", "a streamed BIGINT key, CPU", "us", 0.025, {"PyMySQL": 60}),
+        Row(
+            "db-clone-other",
+            "clone to another server, verified",
+            "s",
+            20 * part,
+            {_MYDUMPER_R: 1.25, _MYDUMPER: 1.9, _DUMP: 2.6},
+        ),
+        Row(
+            "db-clone-same",
+            "clone inside one server, verified",
+            "s",
+            13.6 * part,
+            {_MYDUMPER_R: 1.6, _DUMP: 3.3},
+        ),
+        Row("db-verify", "verify half of the rows, a side", "s", inf, {"CHECKSUM TABLE": 0.5}),
+        Row(
+            "db-prune-pages",
+            "prune of half of the rows, by verified pages",
+            "s",
+            cloned_rows / 2 / 239_000,
+            {"pt-archiver --bulk-delete": 2},
+        ),
+        Row("db-fence", "fence of 8,192 slots beside 8 writers", "ms", 47),
+        Row("db-guard-single", "single-row insert, guarded over not", "x", inf),
+        Row("db-guard-hundred", "transaction of 100 inserts, guarded over not", "x", inf),
+        Row("db-guard-bulk", "INSERT ... SELECT of 20,000 rows, guarded over not", "x", inf),
+    )
