@@ -8,7 +8,7 @@ and needs neither transactions, nor an order of results, nor field names with do
     configs   {_id: app, version: 7, format: 1, body: text, author, saved_ms, save_id}
     history   {_id: "app/6", body: masked text, author, saved_ms}
     leases    {_id: "app/name", holder, token, expires_ms}
-    journal   {_id: "app/operation/0", record: JSON, written_ms}
+    journal   {_id: "app/operation/0", record: JSON, written_ms, append_id}
     journals  {_id: "app/0", operation}
     clock     {_id: app, now}
 
@@ -216,8 +216,11 @@ class MongoStore:
         return now if now.tzinfo else now.replace(tzinfo=UTC)
 
     def append_journal(self, operation: str, number: int, record: Mapping[str, object]) -> None:
-        """Write record `number` of an operation."""
-        from pymongo.errors import DuplicateKeyError
+        """Write record `number` of an operation.
+
+        Where the answer is lost, the record is looked up by an id of its own, and else sent again.
+        """
+        from pymongo.errors import AutoReconnect, DuplicateKeyError
 
         app = self._named_app()
         if number == 0:
@@ -226,12 +229,21 @@ class MongoStore:
             "_id": f"{app}/{operation}/{number}",
             "record": json.dumps(dict(record)),
             "written_ms": _milliseconds(self.now()),
+            "append_id": uuid.uuid4().hex,
         }
         with self._asking("journal") as journal:
-            try:
-                journal.insert_one(document)
-            except DuplicateKeyError:
-                raise journal_taken(operation, number) from None
+            for tries_left in (1, 0):
+                try:
+                    journal.insert_one(document)
+                except (AutoReconnect, DuplicateKeyError):
+                    found = journal.find_one({"_id": document["_id"]}, {"append_id": 1})
+                    if found is None and tries_left:
+                        continue
+                    if found is None:
+                        raise
+                    if found.get("append_id") != document["append_id"]:
+                        raise journal_taken(operation, number) from None
+                return
 
     def read_journal(self, operation: str) -> tuple[JournalEntry, ...]:
         """Return the records of an operation in order; one read for each."""

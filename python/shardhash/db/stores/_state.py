@@ -1,5 +1,6 @@
 """The SQLite file beside a YAML configuration: history, leases and journals."""
 
+import errno
 import json
 import os
 import sqlite3
@@ -196,8 +197,20 @@ class StateFile:
         except (OSError, sqlite3.Error) as error:
             raise StoreError(
                 f"cannot use {self._path}, which holds history, leases and journals: {error}",
-                next_step="check the permissions of the file and its directory",
+                next_step=_next_step(error),
             ) from error
+
+
+def _next_step(error: Exception) -> str:
+    code = int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+    if code == sqlite3.SQLITE_BUSY:
+        return (
+            "a process of this machine holds the file, and may be stopped: `fuser` on it tells "
+            "which; let it go on, or end it"
+        )
+    if code == sqlite3.SQLITE_FULL or getattr(error, "errno", 0) == errno.ENOSPC:
+        return "make room where the file is"
+    return "check the permissions of the file and its directory"
 
 
 def lease_held(name: str, holder: str, left_s: float) -> LeaseHeldError:
