@@ -215,7 +215,7 @@ def test_a_server_that_could_forget_the_fence_is_refused(start_server, tmp_path,
     if durable:
         fence(fleet)
     else:
-        with pytest.raises(PreflightError, match="a crash of its server could forget the fence"):
+        with pytest.raises(PreflightError, match="a crash of its server could forget it"):
             fence(fleet)
     assert (SLOT in states(fleet)[SlotState.FENCED]) is durable
 

@@ -164,7 +164,8 @@ def _try_trigger(
     except DBAPIError as error:
         return TriggerTrial(result="no", reason=_said(error.orig))
     finally:
-        _run(connection, removal)
+        if not connection.invalidated:
+            _run(connection, removal)
     return TriggerTrial(result="yes")
 
 

@@ -3,6 +3,7 @@
 Numbers are MariaDB's and MySQL's server errors (1000 and up) and client errors (2000 and up).
 """
 
+import errno
 import re
 import sqlite3
 import ssl
@@ -98,13 +99,16 @@ _GUARD_NEXT_STEPS = {
     "missing": "fill the shard's slots: shardhash mapping guard on",
 }
 
+_DISK_FULL = f"Errcode: {errno.ENOSPC} "
+_NO_ROOM = "free or add disk space on the server"
 _NEXT_STEPS = {
+    1021: _NO_ROOM,
     1040: "wait, lower the connection cap of clients, or raise max_connections",
     1044: "grant the user its privileges on this database",
     1045: "check user and password of the instance",
     1049: "create the database, or correct its name in the configuration",
     1054: "compare the table with the configuration and with the other shards",
-    1114: "free or add disk space on the server",
+    1114: _NO_ROOM,
     1129: "run FLUSH HOSTS on the server, and look for what fails to connect",
     1130: "create the user for the host that this machine connects from",
     1142: "grant the user this privilege on the table",
@@ -262,7 +266,8 @@ def _from_server(error: BaseException, place: Place, *, is_connecting: bool) -> 
             next_step=_TRANSIENT_NEXT_STEPS[fault],
         )
     number = f" ({code})" if code else ""
-    return DatabaseError(f"{place}: {said}{number}", next_step=_NEXT_STEPS.get(code, ""))
+    default = _NO_ROOM if _DISK_FULL in said else ""
+    return DatabaseError(f"{place}: {said}{number}", next_step=_NEXT_STEPS.get(code, default))
 
 
 _TRANSIENT_NEXT_STEPS = {

@@ -18,6 +18,7 @@ from shardhash.db.config.edit import (
     set_slot_owners,
     set_unowned,
 )
+from shardhash.db.executor._frozen import check_filled, check_frozen
 from shardhash.db.executor._runner import Result, Runner, range_rule, slots_of
 from shardhash.db.executor._work import Work
 from shardhash.db.plan import Step
@@ -89,6 +90,9 @@ def _flip(work: Work, step: Step) -> Result:
     """Give the slots to the target: the only moment at which their owner changes."""
     mapping, slots = step.arguments["mapping"], slots_of(step)
     source, target = step.arguments["source"], step.arguments["target"]
+    if not work.plan.app_stopped and not _is_flipped(work, step):
+        check_frozen(work, step)
+        check_filled(work, step)
 
     def flipped(config: Config) -> str:
         present = config.mapping(mapping)

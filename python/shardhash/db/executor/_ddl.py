@@ -127,8 +127,9 @@ def _make_program(connection: "Connection", program: Program) -> None:
             run(connection, sql.set_session(name, value))
         _execute(connection, program.text)
     finally:
-        for name, value in before.items():
-            run(connection, sql.set_session(name, value))
+        if not connection.invalidated:  # who has lost the server has no session to set back
+            for name, value in before.items():
+                run(connection, sql.set_session(name, value))
 
 
 def _table_there(work: RowWork, shard: str, name: str) -> tuple[str, ...] | None:

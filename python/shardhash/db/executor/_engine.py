@@ -15,6 +15,7 @@ from uuid import uuid4
 from shardhash.db.config import Config
 from shardhash.db.config.edit import count_takeover
 from shardhash.db.connections import ConnectionManager
+from shardhash.db.executor._frozen import check_frozen
 from shardhash.db.executor._leases import Leases, holder_of_this_process
 from shardhash.db.executor._meter import Meter, ProgressListener
 from shardhash.db.executor._runners import CONFIG_STEPS, RUNNERS
@@ -101,6 +102,7 @@ class Engine:
         with self._taken_over(journal, state) as work:
             if state.phase is Phase.ABORTING:
                 return self._take_back(work, state)
+            self._check_frozen(work, state)
             return self._go_on(work, state.done)
 
     def abort(self, operation: str) -> Report:
@@ -143,6 +145,17 @@ class Engine:
             Journal(self.store, state.id).append(
                 Event.ENDED, phase=Phase.SUPERSEDED.value, message=f"by another {plan.operation}"
             )
+
+    def _check_frozen(self, work: Work, state: OperationState) -> None:
+        """Stop where a shard has lost, since it was fenced, what the operation goes by."""
+        flips = [i for i, step in enumerate(state.plan.steps) if step.kind is StepKind.FLIP]
+        for position, step in enumerate(state.plan.steps):
+            if step.kind is not StepKind.FENCE or position not in state.done:
+                continue
+            flip = next(i for i in flips if i > position)
+            if flip not in state.begun:
+                with self._stopping(work, flip, is_first=False):
+                    check_frozen(work, step)
 
     def _go_on(self, work: Work, done: Mapping[int, Mapping[str, Any]]) -> Report:
         started = self.clock.monotonic()
@@ -372,6 +385,8 @@ def _stopped(work: Work, position: int, message: str, next_step: str) -> Stopped
     if point is not None and position < point:
         commands += f"; or take it back: shardhash op abort {work.id}"
     mend = f"{next_step}; then " if next_step and "op resume" not in next_step else ""
+    if f"op abort {work.id}" in next_step:  # going on would meet the same again
+        mend, commands = "", next_step
     return StoppedError(
         f"operation {work.id} stopped {where}: {message}", next_step=f"{mend}{commands}"
     )

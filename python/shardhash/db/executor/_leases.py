@@ -74,6 +74,17 @@ class Leases:
         if self._lost is not None:
             raise LeaseLostError(str(self._lost), next_step=self._lost.next_step) from self._lost
 
+    def confirm(self) -> None:
+        """Ask the store, now, whether the leases are still held; for what no token protects.
+
+        Raises:
+            LeaseLostError: one was taken by another.
+        """
+        self.check()
+        for lease in list(self._held.values()):
+            assert self._store is not None
+            self._store.renew_lease(lease, ttl_s=self._ttl_s)
+
     def release(self) -> None:
         """Give the leases back; what another has taken meanwhile stays its own."""
         self._stop.set()

@@ -102,8 +102,11 @@ class _PagePrune:
         [(count, checksum)] = fetch(
             connection, sql.page_checksum(table, rows, after, until, lock=True)
         )
-        if (count, checksum) != (self.page.row_count, self.page.checksum):
+        if count and (count, checksum) != (self.page.row_count, self.page.checksum):
             return False, count
+        if not count:  # somebody was quicker: there is nothing left to go
+            run(connection, sql.mark_pruned(place, operation, table.name, self.page.number))
+            return True, 0
         if self.quarantine:
             taken = run(
                 connection, sql.enter_quarantine(place, table, operation, rows, after, until)

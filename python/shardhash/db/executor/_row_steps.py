@@ -10,6 +10,7 @@ from shardhash.db.executor._copy import copy_table, delete_copy
 from shardhash.db.executor._elsewhere import BatchOrder, run_batch
 from shardhash.db.executor._mismatch import mismatch_error
 from shardhash.db.executor._pages import forget_pages
+from shardhash.db.executor._planned import planned_table
 from shardhash.db.executor._prune import PruneRun, PruneTally
 from shardhash.db.executor._prune_pages import prune_pages
 from shardhash.db.executor._quarantine import restore_quarantine
@@ -62,7 +63,7 @@ def _rows(work: Work, table: Table, step: Step) -> RowFilter:
 
 def _copy(work: Work, step: Step) -> Result:
     source, target = step.arguments["source"], step.arguments["target"]
-    table = _table(work, source, step)
+    table = planned_table(work, source, step.table or "")
     rows = _rows(work, table, step)
     copied = copy_table(
         work,
@@ -88,7 +89,7 @@ def _delete_copy(work: Work, step: Step) -> None:
 def _verify(work: Work, step: Step) -> Result:
     """Compare both sides; what agrees is recorded as the proof by which the source is pruned."""
     source, target = step.arguments["source"], step.arguments["target"]
-    table = _table(work, source, step)
+    table = planned_table(work, source, step.table or "")
     rows = _rows(work, table, step)
     recording = _Recording.of(work, step)
     found = verify_table(recording, source, target, table, rows, record=True)
@@ -104,7 +105,7 @@ def _forget_pages(work: Work, step: Step) -> None:
 def _prune_pages(work: Work, step: Step) -> Result:
     """Delete the source's old rows, each page by the proof that its verification recorded."""
     source = step.arguments["source"]
-    table = _table(work, source, step)
+    table = planned_table(work, source, step.table or "")
     done = prune_pages(
         _Recording.of(work, step),
         source,
@@ -126,7 +127,7 @@ def _prune_pages(work: Work, step: Step) -> Result:
 def _prune(work: Work, step: Step) -> Result:
     """Delete foreign rows that their owners have, as a plan of prune says."""
     planned = TablePrune.of(step)
-    table = _table(work, step.shard, step)
+    table = planned_table(work, step.shard, step.table or "")
     router = work.present_config.router(work.plan.mapping)
     run = PruneRun(
         work=work,

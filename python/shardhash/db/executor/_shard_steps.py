@@ -32,6 +32,7 @@ ID_BAND = 2**40
 def _create_database(work: Work, step: Step) -> Result:
     """Make the shard's empty database, after writing down that this operation makes it."""
     shard = step.shard
+    work.leases.confirm()  # there is no token yet that would keep a late process from making it
     if work.backend(shard) is Backend.SQLITE:
         _refuse_foreign_file(work, shard)
         work.connections.create_database(shard)
@@ -106,6 +107,7 @@ def _drop_what_was_made(work: Work, step: Step) -> None:
 
 def _drop_database(work: Work, step: Step) -> Result:
     """Drop a database that an operation made, and its control tables after it."""
+    work.leases.confirm()
     if work.connections.has_database(step.shard):
         _refuse_rows(work, step)
     _drop(work, step.shard, made_by=step.arguments["made_by"])
@@ -160,6 +162,7 @@ def _has_others(work: Work, connection: "Connection", shard: str) -> bool:
 
 def _grant(work: Work, step: Step) -> Result:
     """Let the application's account read and write rows of the shard, and nothing else."""
+    work.leases.confirm()
     shard = work.topology.shard(step.shard)
     config = replace(work.config, shards={**work.config.shards, shard.name: shard})
     with work.connections.instance(shard.instance) as connection:
@@ -170,6 +173,7 @@ def _grant(work: Work, step: Step) -> Result:
 
 def _end_grants(work: Work, step: Step) -> Result:
     """Take the application's rights on a shard's database away."""
+    work.leases.confirm()
     _revoke(work, step)
     return {}
 

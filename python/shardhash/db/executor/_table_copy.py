@@ -111,12 +111,12 @@ class TableCopy:
         with self.work.read(self.target) as connection:
             return bool(fetch(connection, self._saved()))
 
-    def _saved(self) -> sql.Statement:
+    def _saved(self, lock: str = "") -> sql.Statement:
         place = self.work.place(self.target)
-        return sql.read_checkpoint(place, self.work.operation, self.table.name)
+        return sql.read_checkpoint(place, self.work.operation, self.table.name, lock=lock)
 
-    def _checkpoint(self, connection: "Connection") -> Checkpoint:
-        found = fetch(connection, self._saved())
+    def _checkpoint(self, connection: "Connection", lock: str = "") -> Checkpoint:
+        found = fetch(connection, self._saved(lock))
         if not found:
             return None, 0, False
         [(last_key, row_count, is_done)] = found
@@ -205,7 +205,8 @@ class TableCopy:
         checkpoint = (block.page[1], copied, block.is_last)
 
         def insert(connection: "Connection") -> None:
-            if self._checkpoint(connection) == checkpoint:
+            # a try whose answer was lost may be committing just now: the lock waits for it
+            if self._checkpoint(connection, "exclusive") == checkpoint:
                 return
             self._insert(connection, block)
             self._save(connection, checkpoint)

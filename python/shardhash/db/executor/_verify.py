@@ -101,7 +101,8 @@ def compare_pages(
                 yield page, None
             else:
                 with read_source() as ours, read_target() as theirs:
-                    yield page, _mismatch(ours, theirs, table, rows, page)
+                    mismatch = _mismatch(ours, theirs, table, rows, page)
+                yield page, mismatch  # no connection is held that a writer would wait for
 
 
 def _source_pages(

@@ -24,7 +24,6 @@ from shardhash.db.topology import Backend, Instance, Shard
 from shardhash.errors import (
     AccessDeniedError,
     ConfigConflictError,
-    PreflightError,
     StoppedError,
     UsageError,
 )
@@ -291,17 +290,9 @@ class Work:
 
     def _check_identity(self, connection: "Connection", shard: str, made_by: str) -> None:
         place = self.place(shard)
-        found = guard.read_identity(connection, place)
-        if found is None:
+        if guard.check_identity(connection, place, self.app, shard) is None:
             identity = Identity(self.app, shard, token_hex(8), made_by)
             guard.write_identity(connection, place, identity)
-        elif (found.app, found.shard) != (self.app, shard):
-            raise PreflightError(
-                f"the database of shard {shard} says that it is shard {found.shard} of "
-                f"{found.app}: addresses or databases are swapped",
-                next_step=f"correct instance and database of {shard} and {found.shard}; if the "
-                f"database was renamed on purpose: shardhash shard release {found.shard}",
-            )
 
 
 def _forget(connection: "Connection", place: ControlPlace, operations: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ commits; only DDL on MySQL commits by itself. Nothing here knows plans or who ow
 from shardhash.db.guard._control import (
     Identity,
     add_pass,
+    check_identity,
     check_token,
     create_control,
     drop_control,
@@ -18,7 +19,7 @@ from shardhash.db.guard._control import (
     use_pass,
     write_identity,
 )
-from shardhash.db.guard._fence import check_fence, fence_slots
+from shardhash.db.guard._fence import check_durable, check_fence, fence_slots
 from shardhash.db.guard._slots import drop_slots, fill_slots, read_slots, set_slots
 from shardhash.db.guard._triggers import (
     GuardedTable,
@@ -36,7 +37,9 @@ __all__ = [
     "Identity",
     "SlotState",
     "add_pass",
+    "check_durable",
     "check_fence",
+    "check_identity",
     "check_token",
     "create_control",
     "drop_control",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from shardhash.db import sql
 from shardhash.db.drivers import set_pass
-from shardhash.db.guard._run import fetch, run, take_file
+from shardhash.db.guard._run import fetch, run, set_back, take_file
 from shardhash.db.sql import ControlPlace
 from shardhash.db.topology import Backend
 from shardhash.errors import LeaseLostError, PreflightError
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Identity",
     "add_pass",
+    "check_identity",
     "check_token",
     "create_control",
     "drop_control",
@@ -90,6 +91,25 @@ def read_identity(connection: "Connection", place: ControlPlace) -> Identity | N
         return None
     rows = fetch(connection, sql.read_identity(place))
     return Identity(*rows[0]) if rows else None
+
+
+def check_identity(
+    connection: "Connection", place: ControlPlace, app: str, shard: str
+) -> Identity | None:
+    """Return what a database says that it is, None where it says nothing.
+
+    Raises:
+        PreflightError: it is another shard, so that addresses or databases must be swapped.
+    """
+    found = read_identity(connection, place)
+    if found is not None and (found.app, found.shard) != (app, shard):
+        raise PreflightError(
+            f"the database of shard {shard} says that it is shard {found.shard} of "
+            f"{found.app}: addresses or databases are swapped",
+            next_step=f"correct instance and database of {shard} and {found.shard}; if the "
+            f"database was renamed on purpose: shardhash shard release {found.shard}",
+        )
+    return found
 
 
 def write_identity(connection: "Connection", place: ControlPlace, identity: Identity) -> None:
@@ -172,7 +192,7 @@ def use_pass(connection: "Connection", backend: Backend, token_text: str | None)
     None takes it back: a session that returns to a pool keeps its variables.
     """
     if backend is Backend.MYSQL:
-        run(connection, sql.set_pass_token(token_text))
+        (run if token_text else set_back)(connection, sql.set_pass_token(token_text))
         return
     raw = connection.connection.driver_connection
     assert raw is not None, "a checked-out connection has a driver's connection"

@@ -14,7 +14,7 @@ from shardhash.db import sql
 from shardhash.db.connections import ConnectionManager
 from shardhash.db.drivers import Fault, fault_of
 from shardhash.db.guard._control import check_token
-from shardhash.db.guard._run import fetch, run
+from shardhash.db.guard._run import fetch, run, set_back
 from shardhash.db.guard._slots import read_slots, set_slots
 from shardhash.db.ports import Clock
 from shardhash.db.sql import ControlPlace, SlotState
@@ -25,7 +25,7 @@ from shardhash.slots import SlotSet
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["check_fence", "fence_slots"]
+__all__ = ["check_durable", "check_fence", "fence_slots"]
 
 _LONGEST_WAIT_S = 1  # of one try; behind it other writers wait
 _FIRST_PAUSE_S = 0.1
@@ -103,6 +103,29 @@ def check_fence(
         )
 
 
+def check_durable(connection: "Connection", purpose: str) -> None:
+    """Refuse a MySQL server that could forget the states of slots, or does not alone keep them.
+
+    Args:
+        connection: to the server.
+        purpose: what was to be done, in the words that the refusal begins with.
+
+    Raises:
+        PreflightError: a crash could forget commits, or several servers take writes.
+    """
+    settings = {name.lower(): value for name, value in fetch(connection, sql.read_fence_settings())}
+    if settings["innodb_flush_log_at_trx_commit"] not in _DURABLE_FLUSHES:
+        raise PreflightError(
+            f"{purpose}, but a crash of its server could forget it", next_step=_HOW_TO_FLUSH
+        )
+    if settings.get("wsrep_on") == "ON" or settings.get(_GROUP) == "OFF":
+        raise PreflightError(
+            f"{purpose}, but its cluster takes writes on several servers, which do not wait for "
+            "each other",
+            next_step="move the shard to a server that alone takes its writes",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class _Fence:
     connections: ConnectionManager
@@ -116,26 +139,18 @@ class _Fence:
     def is_server(self) -> bool:
         return self.place.backend is Backend.MYSQL
 
+    @property
+    def purpose(self) -> str:
+        return f"slots of {self.mapping} on shard {self.shard} were to be fenced"
+
     def check_server(self) -> None:
         """Refuse a server on which a fence would not hold."""
-        if not self.is_server:
-            return
-        with self.connections.write(self.shard) as connection:
-            rows = fetch(connection, sql.read_fence_settings())
-        settings = {name.lower(): value for name, value in rows}
-        if settings["innodb_flush_log_at_trx_commit"] not in _DURABLE_FLUSHES:
-            raise self.refused("a crash of its server could forget the fence", _HOW_TO_FLUSH)
-        if settings.get("wsrep_on") == "ON" or settings.get(_GROUP) == "OFF":
-            raise self.refused(
-                "its cluster takes writes on several servers, which do not wait for each other",
-                "move the shard to a server that alone takes its writes",
-            )
+        if self.is_server:
+            with self.connections.write(self.shard) as connection:
+                check_durable(connection, self.purpose)
 
     def refused(self, reason: str, next_step: str) -> PreflightError:
-        return PreflightError(
-            f"slots of {self.mapping} on shard {self.shard} were to be fenced, but {reason}",
-            next_step=next_step,
-        )
+        return PreflightError(f"{self.purpose}, but {reason}", next_step=next_step)
 
     def try_once(self) -> bool:
         """Fence, or leave all as it was and return False.
@@ -222,7 +237,7 @@ def _short_waits(connection: "Connection", place: ControlPlace) -> Iterator[None
     try:
         yield
     finally:
-        run(connection, sql.set_lock_waits(rows_s, tables_s))
+        set_back(connection, sql.set_lock_waits(rows_s, tables_s))
 
 
 @contextmanager
@@ -233,4 +248,4 @@ def _server_time(connection: "Connection") -> Iterator[None]:
     try:
         yield
     finally:
-        run(connection, sql.set_time_zone(zone))
+        set_back(connection, sql.set_time_zone(zone))

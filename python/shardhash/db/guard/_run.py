@@ -9,7 +9,7 @@ from shardhash.db.topology import Backend
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["fetch", "run", "take_file"]
+__all__ = ["fetch", "run", "set_back", "take_file"]
 
 
 def run(connection: "Connection", statement: Statement) -> int:
@@ -21,6 +21,11 @@ def fetch(connection: "Connection", statement: Statement) -> list[tuple[Any, ...
     """Run a query and return its rows."""
     rows = connection.exec_driver_sql(statement.sql, statement.parameters or None)
     return [tuple(row) for row in rows]
+
+
+def set_back(connection: "Connection", statement: Statement) -> object:
+    """Set a session's variable back to what it was; a connection that was lost has no session."""
+    return None if connection.invalidated else run(connection, statement)
 
 
 def take_file(connection: "Connection", place: ControlPlace) -> None:

@@ -7,7 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from shardhash.db import sql
-from shardhash.db.guard._run import fetch, run, take_file
+from shardhash.db.guard._run import fetch, run, set_back, take_file
 from shardhash.db.schema import Table
 from shardhash.db.sql import ControlPlace, GuardEvent, Statement
 from shardhash.db.topology import Backend, KeyType, Mapping, RangeRule
@@ -241,4 +241,4 @@ def _guard_mode(connection: "Connection", place: ControlPlace) -> Iterator[None]
     try:
         yield
     finally:
-        run(connection, sql.set_sql_mode(mode))
+        set_back(connection, sql.set_sql_mode(mode))

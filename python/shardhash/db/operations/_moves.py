@@ -11,7 +11,7 @@ from shardhash.db.plan import Plan, Step
 from shardhash.db.planning.allocate import AllocateFacts, grant
 from shardhash.db.planning.clone import check_drainable, removal_steps, removal_warnings
 from shardhash.db.planning.move import MoveFacts, MoveOptions, plan_moves
-from shardhash.db.topology import Backend, Mapping, SlotRule
+from shardhash.db.topology import Backend, Mapping, Shard, SlotRule
 from shardhash.errors import PreflightError, UsageError
 from shardhash.slots import SlotMap, SlotSet
 
@@ -109,6 +109,8 @@ class MovePlanner:
 
     def drain(self, shard: str, *, options: MoveOptions) -> Plan:
         """Plan the move of all slots of a shard to the others, and its removal."""
+        self.reader.config.shard(shard)
+        self.reader.identities({shard})  # before what it holds is judged
         facts = self.shards.remove_facts(shard)
         mappings = [self.reader.config.mapping(name) for name in facts.mappings]
         if len(mappings) != 1:
@@ -210,6 +212,8 @@ class MovePlanner:
         identities = self.reader.identities({*present, *rule.shards} - new)
         self.reader.check_privileges("move", present)
         unguarded = self._unguarded(guarded_as or rule, moves, present, options)
+        if allocate is not None:
+            self._check_new_server(allocate)
         facts = [
             self._move_facts(rule, source, target, slots, options, allocate, unguarded)
             for source, target, slots in moves
@@ -277,7 +281,19 @@ class MovePlanner:
         for source in {move[0] for move in moves}:
             place = self.reader.place(source)
             guard.check_fence(self.reader.connections, source, place, rule.state_name)
+        for shard in sorted(present):
+            if self.reader.connections.backend(shard) is Backend.MYSQL:
+                with self.reader.connections.write(shard) as connection:
+                    guard.check_durable(connection, f"slots were to be moved to or from {shard}")
         return self.reader.unguarded(rule, sorted(present))
+
+    def _check_new_server(self, allocate: AllocateFacts) -> None:
+        """Refuse a server that could forget that its new shard has slots, or an account there."""
+        place = Shard(name=allocate.shard, instance=allocate.instance, database=allocate.database)
+        self.reader.check_new(place, ["move"], triggers=allocate.guards)
+        if allocate.backend is Backend.MYSQL and allocate.guards:
+            with self.reader.connections.instance(allocate.instance) as connection:
+                guard.check_durable(connection, f"slots were to be moved to {allocate.shard}")
 
 
 def _highest_by_rows(rows: dict[int, int], fraction: float) -> SlotSet:

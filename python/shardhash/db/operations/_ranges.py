@@ -141,6 +141,9 @@ class RangePlanner:
     ) -> Cut:
         guarded = [name for name in self.reader.config.shards if self.reader.is_guarded(rule, name)]
         shards = sorted({*rule.shards, *guarded, *more})
+        if not options.app_stopped:
+            present = [name for name in shards if name in self.reader.config.shards]
+            self.reader.check_privileges("guard", present, triggers=True)
         return Cut(
             mapping=rule,
             before=before,

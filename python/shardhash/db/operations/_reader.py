@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from shardhash.db import guard, sql
 from shardhash.db.config import Config
@@ -19,9 +20,12 @@ from shardhash.db.planning.prune import TableFacts, check_table
 from shardhash.db.ports import Topology
 from shardhash.db.schema import Table
 from shardhash.db.sql import RowFilter
-from shardhash.db.topology import Backend, Mapping, RingRule, TableRule
+from shardhash.db.topology import Backend, Mapping, RingRule, Shard, TableRule
 from shardhash.errors import PreflightError, UsageError
 from shardhash.slots import SlotMap, SlotSet
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 __all__ = ["FactReader", "chosen_rules"]
 
@@ -66,7 +70,7 @@ class FactReader:
 
         Raises:
             PreflightError: two names for one database, in which a row would prove itself and be
-                lost; or a server that is read-only.
+                lost; a database that is another shard's; or a server that is read-only.
         """
         names: dict[object, str] = {}
         found = {}
@@ -83,25 +87,30 @@ class FactReader:
                     f"shards {names[identity]} and {shard} are one and the same database",
                     next_step="correct the instance or the database of one of them",
                 )
+            with self.connections.write(shard) as connection:
+                guard.check_identity(connection, self.place(shard), self.config.app, shard)
             names[identity] = shard
             found[shard] = hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
         return found
 
-    def check_privileges(self, operation: str, shards: Iterable[str]) -> None:
-        """Raise PreflightError where an account lacks what an operation needs on a shard."""
+    def check_privileges(
+        self, operation: str, shards: Iterable[str], *, triggers: bool = False
+    ) -> None:
+        """Raise PreflightError where an account lacks what an operation needs on a shard.
+
+        With `triggers`, it makes triggers there, which a binary log may forbid.
+        """
         for shard in sorted(shards):
-            if self.connections.backend(shard) is Backend.SQLITE:
-                continue
-            with self.connections.write(shard) as connection:
-                grants = parse_grants(row[0] for row in connection.exec_driver_sql("SHOW GRANTS"))
-            database = self.topology.shard(shard).database
-            missing = missing_privileges(grants, OPERATIONS[operation], [database])
-            if missing:
-                raise PreflightError(
-                    f"the account of shard {shard} may not {operation}: it lacks "
-                    f"{'; '.join(missing)}",
-                    next_step=f"GRANT {'; GRANT '.join(missing)} to it",
-                )
+            if self.connections.backend(shard) is Backend.MYSQL:
+                with self.connections.write(shard) as connection:
+                    place = self.topology.shard(shard)
+                    _check_account(connection, place, [operation], triggers=triggers)
+
+    def check_new(self, place: Shard, operations: Sequence[str], *, triggers: bool) -> None:
+        """Do as ``check_privileges`` for a shard whose database is not there yet."""
+        if self.topology.instance(place.instance).backend is Backend.MYSQL:
+            with self.connections.instance(place.instance) as connection:
+                _check_account(connection, place, operations, triggers=triggers)
 
     def table(self, shard: str, name: str) -> Table:
         """Return a table of a shard."""
@@ -284,6 +293,33 @@ def _wrong_states(owned: SlotSet, states: dict[SlotState, SlotSet]) -> str:
     if opened - owned:
         found.append(f"it takes writes to slots that are not its own: {opened - owned}")
     return "; ".join(found)
+
+
+def _check_account(
+    connection: "Connection", place: Shard, operations: Sequence[str], *, triggers: bool
+) -> None:
+    """Refuse an account that may not do what operations need on a shard's database; only reads."""
+    grants = parse_grants(row[0] for row in connection.exec_driver_sql("SHOW GRANTS"))
+    needs = [OPERATIONS[operation] for operation in operations]
+    missing = dict.fromkeys(
+        lacking for need in needs for lacking in missing_privileges(grants, need, [place.database])
+    )
+    if missing:
+        raise PreflightError(
+            f"the account of shard {place.name} may not {' and '.join(operations)}: it lacks "
+            f"{'; '.join(missing)}",
+            next_step=f"GRANT {'; GRANT '.join(missing)} to it",
+        )
+    if triggers and "SUPER" not in grants.everywhere:
+        statement = sql.read_trigger_settings()
+        settings = {str(row[0]): str(row[1]) for row in connection.exec_driver_sql(statement.sql)}
+        if settings == {"log_bin": "ON", "log_bin_trust_function_creators": "OFF"}:
+            raise PreflightError(
+                f"the account of shard {place.name} may not make triggers: its server writes a "
+                "binary log and does not trust it (1419)",
+                next_step="SET GLOBAL log_bin_trust_function_creators = 1 on the server of "
+                f"{place.name}, and in its configuration; or GRANT SUPER ON *.* to the account",
+            )
 
 
 def chosen_rules(rules: Sequence[TableRule], tables: Sequence[str] | None) -> list[TableRule]:

@@ -124,7 +124,10 @@ class ShardPlanner:
                 "there as they are here",
                 next_step="name an instance of the same kind",
             )
-        self._check_absent(Shard(name=shard, instance=instance, database=chosen))
+        place = Shard(name=shard, instance=instance, database=chosen)
+        self._check_absent(place)
+        needs = ["allocate", "guard"] if guards else ["allocate"]
+        self.reader.check_new(place, needs, triggers=guards)
         tables = [self.reader.table(model, rule.name) for rule in mapping.tables]
         for rule, table in zip(mapping.tables, tables, strict=True):
             check_spelling(rule.name, table, model)
@@ -195,6 +198,8 @@ class ShardPlanner:
                     f"there is no database {database} on {instance}",
                     next_step="correct --database, or shardhash shard allocate makes a new one",
                 )
+            if guards:
+                reader.check_privileges("guard", [shard], triggers=True)
             adopted = [_adopted(reader, shard, rule, each.name) for each in rule.tables]
             identities = reader.identities({shard})
             backend = connections.backend(shard)
@@ -235,6 +240,7 @@ class ShardPlanner:
                 f"mapping {mapping} is by a ring: no server can compute a row's node",
                 next_step="use slots or ranges where rows are to be guarded",
             )
+        self.reader.check_privileges("guard", rule.shards, triggers=wanted)
         for shard in rule.shards if wanted else ():
             for each in rule.tables:
                 check_guardable(self.reader.table(shard, each.name))

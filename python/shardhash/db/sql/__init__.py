@@ -163,6 +163,7 @@ from shardhash.db.sql._session import (
     begin_snapshot,
     database_collation,
     read_session,
+    read_trigger_settings,
     set_session,
 )
 from shardhash.db.sql._text import (
@@ -285,6 +286,7 @@ __all__ = [
     "read_session",
     "read_slot_runs",
     "read_slots",
+    "read_trigger_settings",
     "row_digest_expression",
     "row_room",
     "save_checkpoint",

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from shardhash.db.sql._control import ControlPlace, control_table
+from shardhash.db.sql._control import ControlPlace, control_table, lock_words
 from shardhash.db.sql._text import Statement, placeholder
 
 __all__ = [
@@ -24,10 +24,16 @@ _PAGE = (
 )
 
 
-def read_checkpoint(place: ControlPlace, operation: str, table: str) -> Statement:
-    """Return a SELECT of (last key, row count, done) of the copy of a table."""
+def read_checkpoint(
+    place: ControlPlace, operation: str, table: str, *, lock: str = ""
+) -> Statement:
+    """Return a SELECT of (last key, row count, done) of the copy of a table.
+
+    With the `lock` ``exclusive`` it waits for a batch that is still being committed.
+    """
     return Statement(
-        f"SELECT last_key, row_count, is_done FROM {_copies(place)} WHERE {_of_table(place)}",
+        f"SELECT last_key, row_count, is_done FROM {_copies(place)} WHERE {_of_table(place)}"
+        f"{lock_words(place, lock)}",
         (operation, table),
     )
 
@@ -71,9 +77,13 @@ def mark_pruned(place: ControlPlace, operation: str, table: str, number: int) ->
 
 
 def read_pruned(place: ControlPlace, operation: str, table: str, number: int) -> Statement:
-    """Return a SELECT that tells whether a page's rows are deleted."""
+    """Return a SELECT that tells whether a page's rows are deleted, and locks that record.
+
+    So it waits for a batch that deletes them, and is still being committed.
+    """
     return Statement(
-        f"SELECT is_pruned FROM {_pages(place)} WHERE {_of_table(place)} AND number = {number}",
+        f"SELECT is_pruned FROM {_pages(place)} WHERE {_of_table(place)} AND number = {number}"
+        f"{lock_words(place, 'exclusive')}",
         (operation, table),
     )
 

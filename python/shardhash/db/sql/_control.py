@@ -29,6 +29,7 @@ __all__ = [
     "insert_pass",
     "insert_slots",
     "lock_control_file",
+    "lock_words",
     "read_fence",
     "read_identity",
     "read_slot_runs",
@@ -185,7 +186,7 @@ def read_fence(place: ControlPlace, *, lock: str = "") -> Statement:
     """Return a SELECT of token and operation; ``lock`` is ``shared``, ``exclusive`` or nothing."""
     table = control_table(place, "_shardhash_fence")
     return Statement(
-        f"SELECT token, operation FROM {table} WHERE scope = '{_SCOPE}'{_lock(place, lock)}"
+        f"SELECT token, operation FROM {table} WHERE scope = '{_SCOPE}'{lock_words(place, lock)}"
     )
 
 
@@ -242,7 +243,8 @@ def read_slots(
     among = "" if slots is None else f" AND {_slot_in(slots)}"
     return Statement(
         f"SELECT slot, state FROM {control_table(place, '_shardhash_slots')} "
-        f"WHERE mapping = {placeholder(place.backend)}{among} ORDER BY slot{_lock(place, lock)}",
+        f"WHERE mapping = {placeholder(place.backend)}{among} ORDER BY slot"
+        f"{lock_words(place, lock)}",
         (mapping,),
     )
 
@@ -309,7 +311,7 @@ def _slot_in(slots: Sequence[int]) -> str:
     return f"slot IN ({', '.join(str(int(slot)) for slot in slots)})"
 
 
-def _lock(place: ControlPlace, lock: str) -> str:
+def lock_words(place: ControlPlace, lock: str) -> str:
     if place.backend is Backend.SQLITE or not lock:
         return ""
     return {"shared": " LOCK IN SHARE MODE", "exclusive": " FOR UPDATE"}[lock]

@@ -3,7 +3,13 @@
 from shardhash.db.sql._text import Statement, quote
 from shardhash.db.topology import Backend
 
-__all__ = ["begin_snapshot", "database_collation", "read_session", "set_session"]
+__all__ = [
+    "begin_snapshot",
+    "database_collation",
+    "read_session",
+    "read_trigger_settings",
+    "set_session",
+]
 
 _NAMES = frozenset({"sql_mode", "collation_connection"})
 
@@ -12,6 +18,17 @@ def read_session(name: str) -> Statement:
     """Return a SELECT of a MySQL session's variable."""
     assert name in _NAMES, name
     return Statement(f"SELECT @@{name}")
+
+
+def read_trigger_settings() -> Statement:
+    """Return a query for what decides whether an account without SUPER may make triggers.
+
+    Source: https://mariadb.com/kb/en/binary-logging-of-stored-routines/
+    """
+    return Statement(
+        "SHOW GLOBAL VARIABLES WHERE Variable_name IN "
+        "('log_bin', 'log_bin_trust_function_creators')"
+    )
 
 
 def set_session(name: str, value: str) -> Statement:
