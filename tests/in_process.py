@@ -86,6 +86,11 @@ def everything(shop: OneDatabase) -> dict[str, object]:
     return found
 
 
+def all_but_leases(shop: OneDatabase) -> dict[str, object]:
+    """Return all there is but the store's leases, which an attempt takes and gives back."""
+    return {name: each for name, each in everything(shop).items() if not name.endswith(".state.db")}
+
+
 def _tables(server: Any) -> dict[str, object]:
     statement = (
         "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema NOT IN "

@@ -106,3 +106,33 @@ def split_shop(adopted: CalledShop) -> CalledShop:
     """Two shards in SQLite, each with half of the slots."""
     adopted.split()
     return adopted
+
+
+@pytest.fixture
+def ranges(
+    sqlite_fleet: SQLiteFleet, directory: Path, environment: dict[str, str], call: Caller
+) -> CalledShop:
+    """Three shards' worth of days in ranges: s1 has two of them, and s2 the last."""
+    for shard in ("s1", "s2"):
+        sqlite_fleet.add(shard, instance=sqlite_fleet.instances[0])
+        sqlite_fleet.sql(shard, "CREATE TABLE visits (id INTEGER PRIMARY KEY, day TEXT NOT NULL)")
+    days = {"s1": ["2025-12-31", "2026-01-01", "2026-06-30"], "s2": ["2026-07-01", "2026-12-31"]}
+    for shard, of_shard in days.items():
+        for day in of_shard:
+            number = int(day.replace("-", ""))
+            sqlite_fleet.sql(shard, "INSERT INTO visits VALUES (%s, %s)", [number, day])
+    sqlite_fleet.write_config(
+        {
+            "by_day": {
+                "key": {"column": "day", "type": "date"},
+                "tables": ["visits"],
+                "ranges": {"bounds": ["2026-01-01", "2026-07-01"], "shards": ["s1", "s1", "s2"]},
+            }
+        }
+    )
+    file = directory / "shardhash.yaml"
+    text = file.read_text().replace("app: test", "app: test\nmap_max_age_s: 0.05")
+    file.write_text(text.replace('["2026-01-01", "2026-07-01"]', "[2026-01-01, 2026-07-01]"))
+    shop = CalledShop(sqlite_fleet, directory, environment, call=call)
+    shop.do("mapping", "guard", "by_day", "on", "--apply")
+    return shop

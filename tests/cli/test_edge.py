@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pytest
 from command_line import COMMAND, SHOP, STORES, Run, Shop
 from shardhash import __version__
 from shardhash.cli._parser import build_parser
+from terminal import drain, on_terminal, read_until
 
 ENVELOPE = {"format", "command", "status", "exit_code", "data", "warnings", "error"}
 
@@ -202,11 +202,11 @@ def test_unexpected_error_shows_no_text_of_its_own(
 def test_terminal_is_asked_for_the_name_of_the_shard(
     shop: Shop, environment: dict[str, str], typed: str, exit_code: int, left: bool
 ) -> None:
-    process, terminal = _on_terminal(shop, environment, "shard", "prune", "s1", "--apply")
+    process, terminal = on_terminal(shop.directory, environment, "shard", "prune", "s1", "--apply")
     with os.fdopen(terminal, "r+b", buffering=0) as screen:
-        shown = _read_until(screen.fileno(), b"Type s1 to go on: ")
+        shown = read_until(screen.fileno(), b"Type s1 to go on: ")
         screen.write(typed.encode())
-        _drain(screen.fileno())
+        drain(screen.fileno())
         ended = process.wait(timeout=30)
 
     assert b"deleted for good" in shown
@@ -215,48 +215,14 @@ def test_terminal_is_asked_for_the_name_of_the_shard(
 
 
 def test_yes_asks_nothing_on_a_terminal(shop: Shop, environment: dict[str, str]) -> None:
-    process, terminal = _on_terminal(shop, environment, "--yes", "shard", "prune", "s1", "--apply")
+    process, terminal = on_terminal(
+        shop.directory, environment, "--yes", "shard", "prune", "s1", "--apply"
+    )
     with os.fdopen(terminal, "r+b", buffering=0) as screen:
-        shown = _drain(screen.fileno())
+        shown = drain(screen.fileno())
 
     assert process.wait(timeout=30) == 0
     assert b"Type s1" not in shown
-
-
-def _on_terminal(
-    shop: Shop, environment: dict[str, str], *words: str
-) -> tuple[subprocess.Popen[bytes], int]:
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [COMMAND, *words],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        cwd=shop.directory,
-        env={**environment, "TERM": "xterm"},
-    )
-    os.close(theirs)
-    return process, ours
-
-
-def _read_until(descriptor: int, wanted: bytes) -> bytes:
-    shown = b""
-    while wanted not in shown:
-        shown += os.read(descriptor, 65_536)
-    return shown
-
-
-def _drain(descriptor: int) -> bytes:
-    """Read until the other side has closed the terminal, which Linux reports as an error."""
-    shown = b""
-    while True:
-        try:
-            data = os.read(descriptor, 65_536)
-        except OSError:
-            return shown
-        if not data:
-            return shown
-        shown += data
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is full")

@@ -11,7 +11,7 @@ from shardhash.cli._configuration import open_operations
 from shardhash.cli._console import Console, Outcome, Status
 from shardhash.cli._table import count
 from shardhash.cli._words import seconds, thread_count
-from shardhash.errors import MismatchError, ShardhashError, UsageError
+from shardhash.errors import MismatchError, PreflightError, ShardhashError, UsageError
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -71,12 +71,27 @@ def plan_or_apply(
     """Print what `planner` plans; with ``--apply``, do it, its batches on the executor."""
     throttle = throttle_of(options)
     with open_operations(options, console, throttle=throttle) as operations:
-        plan = planner(operations)
+        plan = _planned_by(planner, operations)
         if options.plan_out:
             _write_plan(plan, options.plan_out)
         if options.apply:
             return apply_plan(operations, plan, console, executor=executor)
     return planned(plan, options.plan_out)
+
+
+def _planned_by(planner: Planner, operations: "Operations") -> "Plan":
+    """Return the plan; where facts refuse it, name first what has not ended, which may be why."""
+    try:
+        return planner(operations)
+    except PreflightError as error:
+        unfinished = [state.id for state in operations.list() if not state.is_ended]
+        if not unfinished:
+            raise
+        raise PreflightError(
+            str(error),
+            next_step=f"{', '.join(unfinished)} has not ended, which may be why: shardhash op show "
+            f"{unfinished[0]}; else {error.next_step}",
+        ) from error
 
 
 def planned(plan: "Plan", file: str | None = None) -> Outcome:
@@ -149,6 +164,7 @@ def read_plan(path: str) -> "Plan":
 
     Raises:
         UsageError: there is no such file, or it holds no plan.
+        RefusedError: it is a plan whose text was changed.
     """
     from shardhash.db.plan import Plan
 
@@ -159,7 +175,7 @@ def read_plan(path: str) -> "Plan":
             f"cannot read {path}: {error.strerror}",
             next_step="name a file that --plan-out has written",
         ) from error
-    except ValueError:
+    except (ValueError, RecursionError):
         raise UsageError(
             f"{path} is no plan: it is not JSON",
             next_step="name a file that --plan-out has written",

@@ -14,7 +14,7 @@ __all__ = ["is_killed", "operation_data", "operation_lines", "operation_row"]
 
 _WHAT_IT_DOES = {
     "abort": ", which takes everything back",
-    "undo": ", which moves the rows back",
+    "undo": ", which brings the rows back",
     "pause": ", which stops it at its next batch",
 }
 _MARKS = {"done": "x", "begun": ">", "undone": "-", "": " "}

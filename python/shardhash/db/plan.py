@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Self
 
-from shardhash.errors import UsageError
+from shardhash.errors import RefusedError, UsageError
 
 __all__ = [
     "KeptRow",
@@ -215,7 +215,8 @@ class Plan:
         """Return the plan of a JSON object.
 
         Raises:
-            UsageError: it is no plan, of another format, or was changed after it was written.
+            UsageError: it is no plan, or one of another format.
+            RefusedError: it was changed after it was written.
         """
         if not isinstance(document, Mapping) or document.get("format") != _FORMAT:
             raise UsageError(
@@ -232,7 +233,7 @@ class Plan:
                 next_step="make the plan again",
             ) from error
         if plan.digest != document.get("digest"):
-            raise UsageError(
+            raise RefusedError(
                 f"the plan says digest {document.get('digest')}, its text has {plan.digest}: it "
                 "was changed",
                 next_step="make the plan again",
