@@ -1,6 +1,7 @@
 """Writes by ``Cluster.query``: routed by key, whole on one shard, or refused before anything."""
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import pytest
@@ -223,3 +224,20 @@ def test_write_that_meets_a_guard_is_tried_once_on_the_new_owner(
 
     assert dict(result.committed) == {"s1": 1}
     assert rows_of(backend, "s1") == [(1, ON_S2, "a")]
+
+
+def test_key_of_dates_finds_the_shard_of_a_new_row(backend: Fleet) -> None:
+    for shard in OWNERS:
+        backend.add(shard)
+        backend.sql(shard, "CREATE TABLE days (id INTEGER PRIMARY KEY, day DATE NOT NULL)")
+    mapping = {
+        "key": {"column": "day", "type": "date"},
+        "tables": ["days"],
+        "slots": {"count": 16, "owners": OWNERS},
+    }
+    with Cluster.open(str(backend.write_config({"by_day": mapping}))) as cluster:
+        for number in range(1, 9):
+            day = date(2026, 1, number)
+            result = cluster.query("INSERT INTO days (id, day) VALUES (%s, %s)", (number, day))
+
+            assert result.shards == (cluster.shard_for("by_day", day),)

@@ -24,7 +24,7 @@ from shardhash.db.query._routing import Routing
 from shardhash.db.query._stages import Stage, question_of
 from shardhash.db.query._text import Params, QueryText, read_text, render, values_of
 from shardhash.db.query._windows import WindowQuery
-from shardhash.db.query._writes import WritePlan, key_written
+from shardhash.db.query._writes import WritePlan, owner_of_written
 from shardhash.db.tasks import ResultColumn, Row, ShardRows, ShardTask, TaskRunner
 from shardhash.db.topology import Backend, TableRule
 from shardhash.db.workers import PlainReader
@@ -382,7 +382,7 @@ class QueryEngine:
                 next_step="name the table in a mapping's tables, spelled as there",
             )
         (value,) = bound((key,), facts.table.backend)
-        return facts.router.shard_for(key_written(facts, value))
+        return owner_of_written(facts, value)
 
     # Explaining
 

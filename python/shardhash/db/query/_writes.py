@@ -24,7 +24,7 @@ from shardhash.db.query._text import Params, QueryText, render, values_of
 from shardhash.db.topology import Backend, KeyType
 from shardhash.errors import KeyTypeError, QueryRefusedError, ShardhashError
 
-__all__ = ["WritePlan", "key_written"]
+__all__ = ["WritePlan", "owner_of_written"]
 
 _NAME_SHARD = "or name the shard that it is for: shards=[...]"
 _BINARY_LENGTH = re.compile(r"binary\((\d+)\)", re.IGNORECASE)
@@ -240,7 +240,7 @@ class WritePlan:
                     "compute it in the application and pass it as a parameter",
                 )
             )
-        return facts.router.shard_for(key_written(facts, given))
+        return owner_of_written(facts, given)
 
     # UPDATE and DELETE
 
@@ -316,13 +316,19 @@ def _row_piece(source: str, tokens: list[Token]) -> Piece:
     return Piece.of(source, tokens)
 
 
-def key_written(facts: TableFacts, given: object) -> CanonicalKey:
-    """Return the key that a column holds after a value was written to it.
+def owner_of_written(facts: TableFacts, given: object) -> str:
+    """Return the shard of a row whose key column a value is written to.
 
     Raises:
-        QueryRefusedError: what it would hold is not known.
+        QueryRefusedError: what the column would hold is not known.
         KeyTypeError: it is no key.
     """
+    assert facts.router is not None
+    return facts.router.placement.lookup(_key_written(facts, given))  # type: ignore[arg-type]
+
+
+def _key_written(facts: TableFacts, given: object) -> CanonicalKey:
+    """Return the key that a column holds after a value was written to it."""
     column, router = facts.key, facts.router
     assert column is not None
     assert router is not None
