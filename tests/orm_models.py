@@ -6,7 +6,10 @@ one order has one more note, which is of another store, on another shard.
 
 from __future__ import annotations
 
-from sqlalchemy import String, and_, event
+from datetime import date
+from uuid import UUID
+
+from sqlalchemy import LargeBinary, String, Uuid, and_, event
 from sqlalchemy.orm import DeclarativeBase, Mapped, foreign, mapped_column, relationship, remote
 
 from query_cases import owner
@@ -20,6 +23,21 @@ MAPPINGS = {
         "key": {"column": "store_id", "type": "int"},
         "tables": ["orders", "items", "notes"],
         "global_tables": ["countries"],
+        "slots": {"count": 16, "owners": OWNERS},
+    },
+    "by_token": {
+        "key": {"column": "token", "type": "str"},
+        "tables": ["visits"],
+        "slots": {"count": 16, "owners": OWNERS},
+    },
+    "by_day": {
+        "key": {"column": "day", "type": "date"},
+        "tables": ["days"],
+        "slots": {"count": 16, "owners": OWNERS},
+    },
+    "by_blob": {
+        "key": {"column": "blob_key", "type": "bytes"},
+        "tables": ["blobs"],
         "slots": {"count": 16, "owners": OWNERS},
     },
     "by_customer": {
@@ -64,6 +82,26 @@ class Order(Base):
     notes: Mapped[list[Note]] = relationship(
         back_populates="order", primaryjoin=lambda: foreign(remote(Note.order_id)) == Order.id
     )
+
+
+class Visit(Base):
+    """Its key is stored as another text than the application's value has."""
+
+    __tablename__ = "visits"
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    token: Mapped[UUID] = mapped_column(Uuid(native_uuid=False))
+
+
+class Day(Base):
+    __tablename__ = "days"
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    day: Mapped[date] = mapped_column()
+
+
+class Blob(Base):
+    __tablename__ = "blobs"
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    blob_key: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class Item(Base):

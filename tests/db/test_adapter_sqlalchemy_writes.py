@@ -1,6 +1,8 @@
 """What SQLAlchemy's sessions write on shards, and what they refuse; guards and moves."""
 
+from datetime import date
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from sqlalchemy import func, insert, select, text, update
@@ -14,10 +16,13 @@ from orm_models import (
     ON_S2,
     OWNERS,
     Asked,
+    Blob,
     Country,
+    Day,
     Item,
     Note,
     Order,
+    Visit,
     make_tables,
 )
 from shardhash.adapters.sqlalchemy import Router, sessionmaker
@@ -74,6 +79,32 @@ def test_new_objects_go_to_the_shard_of_their_key(make_session, backend):
     assert backend.sql("s2", "SELECT store_id FROM orders WHERE id = 1") == [(ON_S2,)]
     assert backend.sql("s2", "SELECT store_id, order_id FROM items WHERE id = 1") == [(ON_S2, 1)]
     assert backend.sql("s1", "SELECT 1 FROM orders WHERE id = 1") == []
+
+
+@pytest.mark.parametrize(
+    ("model", "mapping", "keys"),
+    [
+        (Visit.token, "by_token", [UUID(int=number) for number in range(8)]),
+        (Day.day, "by_day", [date(2026, 1, number + 1) for number in range(8)]),
+        (Blob.blob_key, "by_blob", [bytes([0, 7 * number, 255]) for number in range(12)]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_key_is_routed_as_it_is_stored(make_session, backend, cluster, model, mapping, keys):
+    kind = model.class_
+    for number, key in enumerate(keys):
+        with make_session.begin() as session:
+            session.add(kind(number=number, **{model.key: key}))
+
+    with make_session() as session:
+        for number, key in enumerate(keys):
+            assert session.scalars(select(kind.number).where(model == key)).all() == [number]
+    for shard in OWNERS:
+        stored = backend.sql(shard, f"SELECT {model.key} FROM {kind.__tablename__}")
+        assert stored
+        for (key,) in stored:
+            value = date.fromisoformat(str(key)) if mapping == "by_day" else key
+            assert cluster.shard_for(mapping, value) == shard
 
 
 def test_object_without_a_key_takes_that_of_what_it_refers_to(make_session, backend):

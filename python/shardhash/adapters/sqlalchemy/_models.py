@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Dialect, Table
+from sqlalchemy import Column, Table
 from sqlalchemy.orm import InstanceState, Mapper, RelationshipDirection
 from sqlalchemy.orm.exc import UnmappedColumnError
 from sqlalchemy.sql.elements import ClauseElement
@@ -12,7 +12,7 @@ from sqlalchemy.sql.elements import ClauseElement
 from shardhash.db import Config
 from shardhash.errors import QueryRefusedError, ShardKeyError, UsageError
 
-__all__ = ["ModelKey", "find_key", "key_of", "key_position", "shards_with", "stored"]
+__all__ = ["ModelKey", "find_key", "key_of", "key_position", "shards_with"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +101,6 @@ def key_of(state: InstanceState[Any], config: Config) -> tuple[ModelKey, Any]:
     (value,) = inherited
     setattr(state.obj(), key.attribute, value)
     return key, value
-
-
-def stored(key: ModelKey, value: object, dialect: Dialect) -> object:
-    """Return what the driver is given for a value of the key's attribute."""
-    processor = key.column.type.dialect_impl(dialect).bind_processor(dialect)
-    return value if processor is None else processor(value)
 
 
 def _inherited(

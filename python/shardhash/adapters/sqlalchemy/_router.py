@@ -7,13 +7,13 @@ from sqlalchemy import Dialect, Engine, inspect
 from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState
 
 from shardhash.adapters.sqlalchemy._models import (
+    ModelKey,
     find_key,
     key_of,
     key_position,
     shards_with,
-    stored,
 )
-from shardhash.adapters.sqlalchemy._statements import planning_dialect, texts_of
+from shardhash.adapters.sqlalchemy._statements import planning_dialect, stored, texts_of
 from shardhash.adapters.sqlalchemy._swap import let_swap
 from shardhash.db import Cluster, Config
 from shardhash.db.query import Routing
@@ -96,7 +96,7 @@ class Router:
                 next_step=f"name it: session.connection({_NAMED})",
             )
         key, value = key_of(state, self.config)
-        return self._owner(key.table, stored(key, value, self._dialect))
+        return self._owner(key, value)
 
     def identity_chooser(
         self,
@@ -163,10 +163,11 @@ class Router:
         value = state.dict.get(key.attribute)
         if value is None:
             return None
-        return self._owner(key.table, stored(key, value, self._dialect))
+        return self._owner(key, value)
 
-    def _owner(self, table: str, value: object) -> str:
-        return self._cluster.shard_of(table, value)
+    def _owner(self, key: ModelKey, value: object) -> str:
+        given = stored(key.column.type, value, self._dialect)
+        return self._cluster.shard_of(key.table, given)
 
     def _owner_by_identity(self, mapper: Mapper[Any], primary_key: object) -> str | None:
         try:
@@ -175,7 +176,7 @@ class Router:
             if place is None:
                 return None
             values = primary_key if isinstance(primary_key, tuple | list) else (primary_key,)
-            return self._owner(key.table, stored(key, values[place], self._dialect))
+            return self._owner(key, values[place])
         except (QueryRefusedError, KeyTypeError, UsageError):
             return None
 

@@ -9,10 +9,11 @@ from sqlalchemy.schema import ExecutableDDLElement
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
+from sqlalchemy.types import TypeEngine
 
 from shardhash.errors import QueryRefusedError
 
-__all__ = ["planning_dialect", "texts_of"]
+__all__ = ["planning_dialect", "stored", "texts_of"]
 
 _STYLE = "format"
 
@@ -55,7 +56,8 @@ def texts_of(
 def _text(compiled: SQLCompiler, values: Values) -> tuple[str, tuple[object, ...]]:
     expanded = compiled.construct_expanded_state(dict(values), escape_names=False)
     names = expanded.positiontup or []
-    processors = expanded.processors
+    # those of values that are not expanded, which the public state leaves out
+    processors = {**compiled._bind_processors, **expanded.processors}  # noqa: SLF001
     bound = tuple(_processed(processors.get(name), expanded.parameters[name]) for name in names)
     text = expanded.statement
     if not bound:
@@ -64,4 +66,11 @@ def _text(compiled: SQLCompiler, values: Values) -> tuple[str, tuple[object, ...
 
 
 def _processed(processor: Any, value: object) -> object:
-    return value if processor is None else processor(value)
+    """Return what the driver is given; sqlite3's kind of bytes becomes bytes."""
+    given = value if processor is None else processor(value)
+    return bytes(given) if isinstance(given, memoryview | bytearray) else given
+
+
+def stored(kind: TypeEngine[Any], value: object, dialect: Dialect) -> object:
+    """Return what the driver is given for a value of a column's type."""
+    return _processed(kind.dialect_impl(dialect).bind_processor(dialect), value)
