@@ -1,5 +1,8 @@
 """SQLAlchemy's sessions on shards: real models, SQLite and MariaDB."""
 
+import subprocess
+import sys
+
 import pytest
 from sqlalchemy import bindparam, func, inspect, select, text, tuple_
 from sqlalchemy.orm import immediateload, joinedload, selectinload, subqueryload
@@ -275,3 +278,16 @@ def test_tuples_with_the_key_pin(session, asked):
     found, shards = asked.by(lambda: session.scalars(statement).all())
 
     assert (sorted(found), shards) == ([21, 22], ["s2"])
+
+
+@pytest.mark.parametrize("package", ["sqlalchemy", "sqlglot"])
+def test_without_a_package_the_pip_command_is_named(package):
+    code = (
+        f"import sys; sys.modules[{package!r}] = None\n"
+        "try:\n    import shardhash.adapters.sqlalchemy\n"
+        "except ImportError as error:\n    print(error)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert f"needs the package {package}" in ended.stdout
+    assert "pip install 'shardhash[query]'" in ended.stdout

@@ -23,6 +23,7 @@ from orm_models import (
     Note,
     Order,
     Visit,
+    create,
     make_tables,
 )
 from shardhash.adapters.sqlalchemy import Router, sessionmaker
@@ -92,6 +93,9 @@ def test_new_objects_go_to_the_shard_of_their_key(make_session, backend):
 )
 def test_key_is_routed_as_it_is_stored(make_session, backend, cluster, model, mapping, keys):
     kind = model.class_
+    for shard in OWNERS:
+        with cluster.connections.write(shard) as connection, connection.begin():
+            create(connection, kind)
     for number, key in enumerate(keys):
         with make_session.begin() as session:
             session.add(kind(number=number, **{model.key: key}))
