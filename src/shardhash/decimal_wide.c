@@ -1,43 +1,25 @@
-/* Decimal text of eight integers at a time. Each has a row of SH_TEXT_SIZE bytes and ends with it: its
- * digits are laid out as 24 with leading zeros, and the span of its key begins at the first that
- * counts, or at a sign before it. */
+/* Decimal text of eight integers at a time. Each has a row of SH_TEXT_SIZE bytes and ends with it:
+ * its digits are laid out as 24 with leading zeros, and the span of its key begins at the first
+ * that counts, or at a sign before it. */
 #include "internal.h"
 
 #if SH_HAS_X86_TARGETS
-#include <immintrin.h>
-
-#define TARGET __attribute__((target(SH_WIDE_FEATURES)))
-
-/* One 64-bit number for each of eight keys. */
-typedef uint64_t lanes __attribute__((vector_size(64)));
+#include "lanes.h"
 
 #define E8 100000000u
 #define ASCII_ZEROS 0x3030303030303030u
 
-TARGET static inline lanes all(uint64_t value) {
-    return (lanes)_mm512_set1_epi64((long long)value);
-}
-
-/* Return `then` where the mask says so, else `otherwise`. */
-TARGET static inline lanes choose(__mmask8 mask, lanes then, lanes otherwise) {
-    return (lanes)_mm512_mask_mov_epi64((__m512i)otherwise, mask, (__m512i)then);
-}
-
-TARGET static inline __mmask8 is_negative(lanes values) {
+LANES_TARGET static inline __mmask8 is_negative(lanes values) {
     return _mm512_movepi64_mask((__m512i)values);
 }
 
-TARGET static inline __mmask8 at_least(lanes values, uint64_t least) {
-    return _mm512_cmpge_epu64_mask((__m512i)values, (__m512i)all(least));
-}
-
-TARGET static inline __mmask8 is_not_zero(lanes values) {
+LANES_TARGET static inline __mmask8 is_not_zero(lanes values) {
     return _mm512_test_epi64_mask((__m512i)values, (__m512i)values);
 }
 
 /* Divide by 10^8, and return the quotient. In floating point it is wrong by one at most, whichever
  * way that is rounded. */
-TARGET static inline lanes divide_by_e8(lanes values, lanes *remainder) {
+LANES_TARGET static inline lanes divide_by_e8(lanes values, lanes *remainder) {
     __m512d about = _mm512_mul_pd(_mm512_cvtepu64_pd((__m512i)values), _mm512_set1_pd(1e-8));
     lanes quotient = (lanes)_mm512_cvttpd_epu64(about);
     lanes rest = values - quotient * E8;
@@ -49,8 +31,8 @@ TARGET static inline lanes divide_by_e8(lanes values, lanes *remainder) {
     return choose(is_too_small, quotient + 1, quotient);
 }
 
-/* `digits8` of decimal.c: eight digits of values < 10^8, the most significant in the lowest byte. */
-TARGET static inline lanes eight_digits(lanes values) {
+/* `digits8` of decimal.c for eight values < 10^8. */
+LANES_TARGET static inline lanes eight_digits(lanes values) {
     __m512i value = (__m512i)values;
     __m512i high = _mm512_srli_epi64(_mm512_mul_epu32(value, _mm512_set1_epi64(3518437209)), 45);
     __m512i low = _mm512_sub_epi64(value, _mm512_mul_epu32(high, _mm512_set1_epi64(10000)));
@@ -64,7 +46,7 @@ TARGET static inline lanes eight_digits(lanes values) {
 }
 
 /* Return how many of 24 digits, three words, are left without leading zeros; at least one. */
-TARGET static inline lanes count_digits(const lanes words[3]) {
+LANES_TARGET static inline lanes count_digits(const lanes words[3]) {
     __mmask8 has_first = is_not_zero(words[0]);
     __mmask8 has_second = is_not_zero(words[1]);
     lanes word = words[2] | (uint64_t)1 << 56; /* one zero of the value 0 is left */
@@ -76,7 +58,7 @@ TARGET static inline lanes count_digits(const lanes words[3]) {
 }
 
 /* Write the three words of each key to the end of its row. */
-TARGET static inline void write_rows(const lanes words[3], uint8_t rows[8][SH_TEXT_SIZE]) {
+LANES_TARGET static inline void write_rows(const lanes words[3], uint8_t rows[8][SH_TEXT_SIZE]) {
     const __m512i two_rows = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0);
     const __m512i two_more = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
     for (int odd = 0; odd < 2; odd++) {
@@ -105,7 +87,7 @@ static inline void add_signs(unsigned mask, uint8_t rows[8][SH_TEXT_SIZE], uint6
     }
 }
 
-TARGET static inline void write_eight(lanes values, __mmask8 is_below_zero,
+LANES_TARGET static inline void write_eight(lanes values, __mmask8 is_below_zero,
                                       uint8_t rows[8][SH_TEXT_SIZE], sh_span spans[8]) {
     lanes words[3], remainder;
     lanes high = divide_by_e8(choose(is_below_zero, 0 - values, values), &remainder);
@@ -129,7 +111,7 @@ TARGET static inline void write_eight(lanes values, __mmask8 is_below_zero,
     }
 }
 
-TARGET void sh_decimal_spans_wide(const uint64_t *values, bool is_signed, size_t count,
+LANES_TARGET void sh_decimal_spans_wide(const uint64_t *values, bool is_signed, size_t count,
                                   sh_texts *texts, sh_span *spans) {
     size_t i = 0;
     for (; count - i >= 8; i += 8) {

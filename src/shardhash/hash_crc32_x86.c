@@ -1,4 +1,4 @@
-/* CRC-32 by multiplication without carry: keys as polynomials over GF(2), divided by that of the CRC.
+/* CRC-32 by multiplication without carry: keys are polynomials over GF(2), divided by the CRC's.
  *
  * Bits are in the reflected order of this CRC: the lowest bit of the first byte is the highest
  * coefficient. Zeros before a key add nothing to its remainder, so all keys are laid to end at the

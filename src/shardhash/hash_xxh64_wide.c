@@ -4,46 +4,28 @@
 #include "xxh64_steps.h"
 
 #if SH_HAS_X86_TARGETS
-#include <immintrin.h>
-
-#define TARGET __attribute__((target(SH_WIDE_FEATURES)))
-
-/* One 64-bit number for each of eight keys. */
-typedef uint64_t lanes __attribute__((vector_size(64)));
+#include "lanes.h"
 
 #define ROTL(x, bits) ((x) << (bits) | (x) >> (64 - (bits)))
 
-TARGET static inline lanes all(uint64_t value) {
-    return (lanes)_mm512_set1_epi64((long long)value);
-}
-
-/* Return `then` where the mask says so, else `otherwise`. */
-TARGET static inline lanes choose(__mmask8 mask, lanes then, lanes otherwise) {
-    return (lanes)_mm512_mask_mov_epi64((__m512i)otherwise, mask, (__m512i)then);
-}
-
-TARGET static inline __mmask8 at_least(lanes numbers, uint64_t least) {
-    return _mm512_cmpge_epu64_mask((__m512i)numbers, (__m512i)all(least));
-}
-
-TARGET static inline lanes round64(lanes accumulator, lanes lane) {
+LANES_TARGET static inline lanes round64(lanes accumulator, lanes lane) {
     accumulator += lane * P2;
     return ROTL(accumulator, 31) * P1;
 }
 
-TARGET static inline lanes merge(lanes accumulator, lanes value) {
+LANES_TARGET static inline lanes merge(lanes accumulator, lanes value) {
     return (accumulator ^ round64(all(0), value)) * P1 + P4;
 }
 
-TARGET static inline lanes sizes_of(const sh_span keys[8]) {
+LANES_TARGET static inline lanes sizes_of(const sh_span keys[8]) {
     const __m512i second_of_pairs = _mm512_set_epi64(15, 13, 11, 9, 7, 5, 3, 1);
     return (lanes)_mm512_permutex2var_epi64(_mm512_loadu_si512(keys), second_of_pairs,
                                             _mm512_loadu_si512(keys + 4));
 }
 
-/* Write bytes [start, start + 32) of eight keys of at most 63 bytes as four words each, words[w][key];
- * what is beyond a key is not read and is 0. `start` is 0 or 32. */
-TARGET static inline void load_words(const sh_span keys[8], size_t start, lanes words[4]) {
+/* Write bytes [start, start + 32) of eight keys of at most 63 bytes as four words each,
+ * words[w][key]; what is beyond a key is not read and is 0. `start` is 0 or 32. */
+LANES_TARGET static inline void load_words(const sh_span keys[8], size_t start, lanes words[4]) {
     __m256i key[8];
     for (int i = 0; i < 8; i++) {
         uint64_t has_byte = ((uint64_t)1 << keys[i].size) - 1;
@@ -68,15 +50,15 @@ TARGET static inline void load_words(const sh_span keys[8], size_t start, lanes 
 }
 
 /* Steps 1 to 3 for one stripe of 32 bytes. */
-TARGET static inline lanes stripe(const lanes words[4], uint64_t seed) {
+LANES_TARGET static inline lanes stripe(const lanes words[4], uint64_t seed) {
     lanes a = round64(all(seed + P1 + P2), words[0]), b = round64(all(seed + P2), words[1]);
     lanes c = round64(all(seed), words[2]), d = round64(all(seed - P1), words[3]);
     lanes h = ROTL(a, 1) + ROTL(b, 7) + ROTL(c, 12) + ROTL(d, 18);
     return merge(merge(merge(merge(h, a), b), c), d);
 }
 
-/* Step 5 for the last 0 to 31 bytes, which start at words[0]. A step that no key has is left out. */
-TARGET static inline lanes consume_rest(lanes h, lanes sizes, const lanes words[4]) {
+/* Step 5 for the last 0 to 31 bytes, which start at words[0]. What no key has is left out. */
+LANES_TARGET static inline lanes consume_rest(lanes h, lanes sizes, const lanes words[4]) {
     lanes rest = words[0]; /* the word with the last 0 to 7 bytes, then what is left of it */
     for (unsigned i = 0; i < 3; i++) {
         __mmask8 has_word = at_least(sizes & 31, 8 * (i + 1));
@@ -102,14 +84,14 @@ TARGET static inline lanes consume_rest(lanes h, lanes sizes, const lanes words[
     return h;
 }
 
-TARGET static inline lanes avalanche(lanes h) {
+LANES_TARGET static inline lanes avalanche(lanes h) {
     h = (h ^ h >> 33) * P2;
     h = (h ^ h >> 29) * P3;
     return h ^ h >> 32;
 }
 
 /* Hash eight keys of at most 63 bytes. */
-TARGET static inline lanes hash_eight(const sh_span keys[8], lanes sizes, uint64_t seed) {
+LANES_TARGET static inline lanes hash_eight(const sh_span keys[8], lanes sizes, uint64_t seed) {
     lanes words[4], h = all(seed + P5);
     load_words(keys, 0, words);
     __mmask8 has_stripe = at_least(sizes, 32);
@@ -124,7 +106,7 @@ TARGET static inline lanes hash_eight(const sh_span keys[8], lanes sizes, uint64
     return avalanche(consume_rest(h + sizes, sizes, words));
 }
 
-TARGET void sh_xxh64_spans_wide(const sh_span *keys, size_t count, uint64_t seed,
+LANES_TARGET void sh_xxh64_spans_wide(const sh_span *keys, size_t count, uint64_t seed,
                                 uint64_t *hashes) {
     size_t i = 0;
     for (; count - i >= 8; i += 8) {

@@ -14,8 +14,16 @@
 
 /* ---- Instructions that only some CPUs have ------------------------------------------------- */
 
-/* Functions are built for a CPU of their own and called where it is: one build runs on all. */
-#if (defined(__GNUC__) || defined(__clang__)) && defined(__x86_64__) && SIZE_MAX == UINT64_MAX
+/* Functions are built for a CPU of their own and called where it is: one build runs on all.
+ * Compilers that do not know all of the CPUs' features, and other CPUs, get the plain C. */
+#if defined(__clang__)
+#define SH_KNOWS_TARGETS (__clang_major__ >= 11)
+#elif defined(__GNUC__)
+#define SH_KNOWS_TARGETS (__GNUC__ >= 9)
+#else
+#define SH_KNOWS_TARGETS 0
+#endif
+#if SH_KNOWS_TARGETS && defined(__x86_64__) && SIZE_MAX == UINT64_MAX
 #define SH_HAS_X86_TARGETS 1
 #else
 #define SH_HAS_X86_TARGETS 0

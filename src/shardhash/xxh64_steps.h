@@ -1,4 +1,4 @@
-/* The primes of XXH64, for the one that hashes a key at a time and for the one that hashes eight. */
+/* The primes of XXH64, for the file that hashes a key at a time and for that which hashes eight. */
 #ifndef SHARDHASH_XXH64_STEPS_H
 #define SHARDHASH_XXH64_STEPS_H
 
