@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shardhash.cli._commands import Parser
+from shardhash.cli._commands import Commands, Parser, Run
 from shardhash.cli._configuration import open_operations
 from shardhash.cli._console import Console, Outcome, Status
 from shardhash.cli._table import count
@@ -20,9 +20,24 @@ if TYPE_CHECKING:
     from shardhash.db.plan import Plan, Progress, Report
     from shardhash.db.throttle import ThrottleSettings
 
-__all__ = ["add_apply_options", "apply_plan", "plan_or_apply", "read_plan", "run_operation"]
+__all__ = [
+    "add_apply_options",
+    "apply_plan",
+    "changing_command",
+    "plan_or_apply",
+    "read_plan",
+    "run_operation",
+]
 
 Planner = Callable[["Operations"], "Plan"]
+
+
+def changing_command(shard: Commands, name: str, run: Run, summary: str, details: str) -> Parser:
+    """Add a command that changes the shard NAME, and return its parser."""
+    parser = shard.command(name, run, summary, details=details)
+    parser.add_argument("name", metavar="NAME", help="the shard")
+    add_apply_options(parser)
+    return parser
 
 
 def add_apply_options(parser: Parser) -> None:

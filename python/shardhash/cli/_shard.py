@@ -1,4 +1,4 @@
-"""``shardhash shard``: list and verify shards; what changes them is in ``_shard_changes``."""
+"""``shardhash shard``: list and verify shards; what changes them is in modules of its own."""
 
 import argparse
 from collections.abc import Iterator
@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from shardhash.cli._commands import Commands
 from shardhash.cli._configuration import open_operations
 from shardhash.cli._console import Console, Outcome, Status
-from shardhash.cli._shard_changes import register_changes
+from shardhash.cli._shard_moves import register_moves
+from shardhash.cli._shard_new import register_new_shards
+from shardhash.cli._shard_prune import register_prune
 from shardhash.cli._table import count, table
 from shardhash.cli._workers import add_dask_options, dask_workers
 from shardhash.errors import MismatchError
@@ -29,7 +31,9 @@ def register(commands: Commands) -> None:
         "list the shards and what each owns",
         details="Reads the configuration only.",
     )
-    register_changes(shard)
+    register_new_shards(shard)
+    register_moves(shard)
+    register_prune(shard)
     verify = shard.command(
         "verify",
         _verify,
