@@ -38,7 +38,7 @@ from shardhash.db.reduce import (
     sort_rows,
 )
 from shardhash.db.sql import chosen_columns
-from shardhash.db.tasks import ResultColumn, Row
+from shardhash.db.tasks import Row
 from shardhash.db.topology import Backend
 from shardhash.errors import QueryRefusedError
 
@@ -110,6 +110,7 @@ class WindowQuery:
             )
         self._orders = [(order, self._sort_place(order)) for order in orders_of(context)]
         self._limit, self._offset = limits_of(context)
+        self._columns = context.columns_of(context.clauses.before_limit)
 
     @property
     def base(self) -> str:
@@ -139,31 +140,24 @@ class WindowQuery:
             MemoryCapError: the rows need more than `memory` bytes here.
         """
         with base:
-            columns = self._context.columns_of(self._context.clauses.before_limit)
             types, rows = base.columns, list(hold(base, MemoryCap(memory)))
         width = len(types) - len(self._inputs.hidden)
         hidden = [row[width:] for row in rows]
         expressions = [sql for window in self._windows.values() for sql in window.sql]
         found = window_values(self._inputs, hidden, types[width:], expressions, memory=memory)
-        made = self._sorted(self._rows(rows, width, found, columns), hidden)
+        made = self._sorted(self._rows(rows, width, found), hidden)
         limits = Reduction(sql="", limit=self._limit, offset=self._offset)
         offset, limit = limit_of(limits, self._values)
         kept = made[offset : None if limit is None else offset + limit]
-        return QueryResult(columns, iter(kept), shards=base.shards)
+        return QueryResult(self._columns, iter(kept), shards=base.shards)
 
-    def _rows(
-        self,
-        rows: list[Row],
-        width: int,
-        found: list[Row],
-        columns: Sequence[ResultColumn],
-    ) -> list[Row]:
+    def _rows(self, rows: list[Row], width: int, found: list[Row]) -> list[Row]:
         """Return the rows with the values of windows in their places."""
         expressions = self._context.select.expressions
         star = width - (len(expressions) - len(self._windows) - 1)  # what * stands for, if any
         widths = [star if is_star(node) else 1 for node in expressions]
         at = {place: sum(widths[:place]) for place in self._windows}
-        converters = {place: converter(columns[at[place]]) for place in self._windows}
+        converters = {place: converter(self._columns[at[place]]) for place in self._windows}
         made = []
         for row, values in zip(rows, found, strict=True):
             shown, used = list(row[:width]), 0
