@@ -18,6 +18,7 @@ import pytest
 from faults import FaultShop, small_steps
 from servers import Fleet, MySQLFleet, SQLiteFleet, wait_until
 from shardhash.db.executor import _engine, _leases, _runner
+from shardhash.db.plan import Plan, StepKind
 from shardhash.errors import ConfigError, LeaseLostError, PreflightError, RefusedError
 
 SCRIPT = Path(__file__).parents[1] / "operator_process.py"
@@ -117,10 +118,15 @@ def split(shop: FaultShop, *words: str) -> list[str]:
 def everything(shop: FaultShop, *shards: str) -> Any:
     """Return all that an operation can change."""
     tables = ("orders", "items")
+    records = ("_shardhash_pass", "_shardhash_copies", "_shardhash_pages")
     return (
         shop.store.read_text(),
         {shard: [shop.table(shard, table) for table in tables] for shard in shards},
         {shard: shop.states(shard) for shard in shards},
+        {
+            shard: [shop.table(shard, shop.control(shard, name)) for name in records]
+            for shard in shards
+        },
         shop.databases(),
     )
 
@@ -159,13 +165,17 @@ def test_a_process_that_slept_past_its_lease_changes_nothing_when_it_wakes(
 
 
 def taken_over(
-    shop: FaultShop, monkeypatch: pytest.MonkeyPatch, number: int, then: str
+    shop: FaultShop,
+    monkeypatch: pytest.MonkeyPatch,
+    plan: Plan,
+    number: int,
+    then: str,
+    *shards: str,
 ) -> tuple[str, Any, Any]:
-    """Apply a split whose step is taken over between its record and its effect.
+    """Apply a plan of which a step is taken over between its record and its effect.
 
     Returns the step's title, and everything as whoever took over left it, and at the end.
     """
-    plan = shop.plan()
     kind = plan.steps[number].kind
     runner = _engine.RUNNERS[kind]
     left: list[Any] = []
@@ -177,7 +187,6 @@ def taken_over(
             left[0] = everything(shop, *shards)
         return runner.run(work, step)
 
-    shards = ("s1", "s2") if then == "resume" else ("s1",)
     changed = _runner.Runner(sleep_first, runner.undo, runner.is_done)
     with monkeypatch.context() as patched:
         patched.setattr(_engine, "RUNNERS", {**_engine.RUNNERS, kind: changed})
@@ -198,9 +207,29 @@ def test_whoever_is_taken_over_at_a_step_changes_nothing_more(
     small_steps(monkeypatch)
     shop = FaultShop(sqlite_fleet)
 
-    title, left, found = taken_over(shop, monkeypatch, number, then)
+    shards = ("s1", "s2") if then == "resume" else ("s1",)
+    title, left, found = taken_over(shop, monkeypatch, shop.plan(), number, then, *shards)
 
     assert found == left, title
+
+
+@pytest.mark.parametrize("kind", [StepKind.FENCE, StepKind.COPY])
+def test_a_batch_that_comes_after_an_abort_leaves_nothing_behind(
+    shop: FaultShop, monkeypatch: pytest.MonkeyPatch, kind: StepKind
+) -> None:
+    """Here the target stays, so that only the token keeps the late rows and states out."""
+    with shop.operations() as operations:
+        plan = operations.plan_allocate("s2", instance="b", mapping="by_k")
+        operations.apply(shop.known(plan))
+    with shop.operations() as operations:
+        plan = operations.plan_move("s1", "s2", slots="8-15", freeze=True)
+    number = next(i for i, step in enumerate(plan.steps) if step.kind is kind)
+
+    title, left, found = taken_over(shop, monkeypatch, plan, number, "abort", "s1", "s2")
+
+    assert found == left, title
+    assert shop.table("s2", "orders") == []
+    assert set(shop.states("s1").values()) == {"owned"}
 
 
 def test_of_two_processes_that_apply_one_plan_only_one_does(
