@@ -13,6 +13,7 @@ import pytest
 from hostile_schemas import KEYS, OTHER_KEYS, SLOTS, Case
 from hostile_servers import Cluster
 from servers import SQLiteFleet
+from shardhash.db import prepare_sqlite
 from shardhash.errors import PreflightError
 
 PAIRS = [key for pair in zip(KEYS, OTHER_KEYS, strict=False) for key in pair]
@@ -265,3 +266,22 @@ def test_a_file_system_without_room_is_refused(
             operations.plan_clone("s1", "s2", instance="b")
         operations.plan_split("s1", "s2", instance="b", freeze=True, target_free_bytes=10**9)
     assert set(asked) == {str(sqlite_fleet.directory)}
+
+
+def test_unique_values_that_the_target_has_are_refused(sqlite_fleet: SQLiteFleet) -> None:
+    cluster = Cluster.start(sqlite_fleet)
+    text = "CREATE TABLE {} (id INTEGER PRIMARY KEY, k INTEGER, c TEXT COLLATE NOCASE UNIQUE)"
+    row = f"INSERT INTO {{}} VALUES (1, {OTHER_KEYS[0]}, 'Foo'), (2, {OTHER_KEYS[1]}, NULL)"
+    case = Case({"t": [text, row]})
+    fill(sqlite_fleet, case)
+    cluster.adopt(case)
+    cluster.do("split", "s1", "s2", instance="b", freeze=True)
+    with closing(sqlite_fleet.connect("s1")) as connection:
+        prepare_sqlite(connection)
+        connection.execute(f"INSERT INTO t VALUES (3, {KEYS[0]}, 'foo'), (4, {KEYS[1]}, NULL)")
+
+    with (
+        cluster.operations() as operations,
+        pytest.raises(PreflightError, match="1 rows of t hold"),
+    ):
+        operations.plan_move("s2", "s1", slots="8-15", freeze=True)

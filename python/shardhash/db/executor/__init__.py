@@ -1,6 +1,6 @@
 """Carry plans out: the only part that changes shards and the map."""
 
-from shardhash.db.executor._counts import count_filter, id_collisions
+from shardhash.db.executor._counts import count_filter, id_collisions, unique_collisions
 from shardhash.db.executor._engine import Engine
 from shardhash.db.executor._leases import is_alive
 from shardhash.db.executor._meter import ProgressListener
@@ -16,4 +16,5 @@ __all__ = [
     "count_filter",
     "id_collisions",
     "is_alive",
+    "unique_collisions",
 ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from shardhash.db import guard, sql
 from shardhash.db.config import Config
 from shardhash.db.connections import ConnectionManager
-from shardhash.db.executor import count_filter, id_collisions
+from shardhash.db.executor import count_filter, id_collisions, unique_collisions
 from shardhash.db.guard import ControlPlace, GuardedTable, SlotState
 from shardhash.db.inspect import KeyReader, database_identity, inspect_table, table_size_bytes
 from shardhash.db.mapping import KeyRouter
@@ -171,6 +171,7 @@ class FactReader:
             torn = torn_references(connection, mapping, tables, rule.name, slots)
         stale = 0
         shared: tuple[int, Sequence[object]] = (0, ())
+        values: dict[str, int] = {}
         if target is not None and there is not None:
             with (
                 self.connections.write(target) as theirs,
@@ -179,6 +180,7 @@ class FactReader:
                 stale = count_filter(theirs, there, rows)
                 if not stale:
                     shared = id_collisions(ours, theirs, here, rows)
+                    values = unique_collisions(ours, theirs, here, rows)
         return MovableFacts(
             rule=rule,
             key_type=mapping.key.type,
@@ -188,6 +190,7 @@ class FactReader:
             null_keys=null_keys,
             stale_rows=stale,
             shared_ids=shared,
+            shared_values=values,
             size_bytes=size * count // total if size and total else size,
             hazards=hazards.hazards(here, rows, torn=torn),
         )

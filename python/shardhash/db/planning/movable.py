@@ -1,6 +1,7 @@
 """What has to be true of a table before its rows can be moved to another shard. Pure."""
 
 from collections.abc import Collection, Sequence
+from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, field
 
 from shardhash.db.planning.hazards import RowHazards, check_hazards
@@ -32,6 +33,7 @@ class MovableFacts:
         null_keys: rows of the source without a key; they stay.
         stale_rows: rows of these slots that are on the target already.
         shared_ids: how many primary keys of the moving rows are on the target, and the first ten.
+        shared_values: by unique key, how many moving rows hold a value that the target has.
         size_bytes: of the moving rows, from the server's statistics.
         hazards: rows that would not arrive as they are.
     """
@@ -44,6 +46,7 @@ class MovableFacts:
     null_keys: int = 0
     stale_rows: int = 0
     shared_ids: tuple[int, Sequence[object]] = (0, ())
+    shared_values: MappingABC[str, int] = field(default_factory=dict)
     size_bytes: int | None = None
     hazards: RowHazards = field(default_factory=RowHazards)
 
@@ -91,6 +94,12 @@ def check_movable(facts: MovableFacts, source: str, target: str, *, sync: bool =
             f"{count} rows of {facts.name} have a primary key that another row has on {target}; "
             f"the first: {', '.join(map(str, first))}",
             next_step="give one of each pair another primary key, then plan again",
+        )
+    for key, number in sorted(facts.shared_values.items()):
+        raise PreflightError(
+            f"{number} rows of {facts.name} hold a value of unique key {key} that another row has "
+            f"on {target}",
+            next_step="give one of each pair another value, then plan again",
         )
 
 

@@ -8,9 +8,16 @@ what its driver returns.
 
 from collections.abc import Sequence
 
-from shardhash.db.schema import Column, Table
+from shardhash.db.schema import Column, Table, UniqueKey
 from shardhash.db.sql._filters import RowFilter
-from shardhash.db.sql._pages import key_columns, key_in, key_order, page_condition
+from shardhash.db.sql._pages import (
+    column_values,
+    key_columns,
+    key_in,
+    key_order,
+    page_condition,
+    values_in,
+)
 from shardhash.db.sql._text import Statement, placeholder, quote, table_name, table_path
 from shardhash.db.topology import Backend
 from shardhash.errors import PreflightError
@@ -18,10 +25,12 @@ from shardhash.errors import PreflightError
 __all__ = [
     "allow_long_texts",
     "check_copyable",
+    "comparable_uniques",
     "count_page",
     "delete_page",
     "end_key",
     "filtered_page_end",
+    "find_uniques",
     "insert_head",
     "insert_page",
     "insert_row",
@@ -31,6 +40,7 @@ __all__ = [
     "read_page",
     "read_page_text",
     "read_row_sizes",
+    "read_uniques",
     "warning_count",
     "written_row",
 ]
@@ -99,6 +109,37 @@ def read_keys(table: Table, rows: RowFilter, after: Key, until: Key, row_count: 
 def read_filtered(table: Table, rows: RowFilter, keys: Sequence[Sequence[object]]) -> Statement:
     """Return a SELECT of those of some primary keys whose rows the filter has."""
     where, parameters = rows.within(*key_in(table, keys))
+    return Statement(
+        f"SELECT {key_columns(table)} FROM {table_name(table)} WHERE {where}", parameters
+    )
+
+
+def comparable_uniques(table: Table) -> list[UniqueKey]:
+    """Return the unique keys whose values can be read here and looked up elsewhere exactly."""
+    return [
+        key
+        for key in table.unique_keys
+        if key.is_whole and all(_is_comparable(table, name) for name in key.columns)
+    ]
+
+
+def _is_comparable(table: Table, name: str) -> bool:
+    column = table.column(name)
+    is_long = table.backend is Backend.MYSQL and _is_long(column, table.backend)
+    return not (is_long or column.is_approximate)
+
+
+def read_uniques(
+    table: Table, key: UniqueKey, rows: RowFilter, after: Key, row_count: int
+) -> Statement:
+    """Return a SELECT of (primary key, values of a unique key) of the first rows after a key."""
+    values = column_values(table, key.columns)
+    return _select(table, f"{key_columns(table)}, {values}", rows, after, None, row_count)
+
+
+def find_uniques(table: Table, key: UniqueKey, values: Sequence[Sequence[object]]) -> Statement:
+    """Return a SELECT of the primary keys of rows that hold one of some values of a unique key."""
+    where, parameters = values_in(table, key.columns, values)
     return Statement(
         f"SELECT {key_columns(table)} FROM {table_name(table)} WHERE {where}", parameters
     )

@@ -8,11 +8,13 @@ from shardhash.db.topology import Backend
 
 __all__ = [
     "after_key",
+    "column_values",
     "compare_key",
     "key_columns",
     "key_in",
     "key_order",
     "page_condition",
+    "values_in",
 ]
 
 
@@ -82,10 +84,22 @@ def key_order(table: Table, direction: str = "") -> str:
 
 def key_in(table: Table, keys: Sequence[Sequence[object]]) -> tuple[str, tuple[object, ...]]:
     """Return SQL that picks some primary keys."""
-    columns = [_key_value(column, table.backend) for column in table.key_columns]
+    return values_in(table, table.primary_key, keys)
+
+
+def column_values(table: Table, names: Sequence[str]) -> str:
+    """Return columns as a SELECT list, in the form that ``values_in`` takes back."""
+    return ", ".join(_key_value(table.column(name), table.backend) for name in names)
+
+
+def values_in(
+    table: Table, names: Sequence[str], values: Sequence[Sequence[object]]
+) -> tuple[str, tuple[object, ...]]:
+    """Return SQL that picks the rows whose columns hold one of some tuples of values."""
+    columns = [_key_value(table.column(name), table.backend) for name in names]
     hole = placeholder(table.backend)
-    values = tuple(value for key in keys for value in key)
+    parameters = tuple(value for each in values for value in each)
     if len(columns) == 1:
-        return f"{columns[0]} IN ({', '.join([hole] * len(keys))})", values
+        return f"{columns[0]} IN ({', '.join([hole] * len(values))})", parameters
     row = "(" + " AND ".join(f"{column} = {hole}" for column in columns) + ")"
-    return f"({' OR '.join([row] * len(keys))})", values
+    return f"({' OR '.join([row] * len(values))})", parameters
