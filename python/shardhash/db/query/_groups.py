@@ -24,7 +24,7 @@ from shardhash.db.query._reduction import (
     orders_of,
 )
 from shardhash.db.query._scopes import nested_queries
-from shardhash.db.query._typing import weight_of
+from shardhash.db.query._typing import signed, weight_of
 from shardhash.db.reduce import Expression, Fold, GroupPlan, SortKey
 from shardhash.db.sql import partial_rows, quote
 from shardhash.db.topology import Backend
@@ -189,8 +189,15 @@ class _Planner:
         node = tree_of(apart.text, self._context.backend)
         if isinstance(node, exp.Placeholder) and node.name in known:
             return known[node.name]
-        convert = as_sqlite if self._context.backend is Backend.SQLITE else as_expression
-        return convert(node, known, self._leaf)
+        if self._context.backend is Backend.SQLITE:
+            return as_sqlite(node, known, self._leaf)
+        for mark, aggregate in zip(list(known), apart.aggregates, strict=True):
+            if aggregate.name in ("MIN", "MAX"):
+                inner = tree_of(aggregate.inner, self._context.backend)
+                known[mark] = signed(known[mark], self._context.lineage(inner))
+        return as_expression(
+            node, known, lambda leaf: signed(self._leaf(leaf), self._context.lineage(leaf))
+        )
 
     def _leaf(self, node: exp.Expr) -> Expression:
         text = node.sql(dialect=dialect(self._context.backend), identify=True)

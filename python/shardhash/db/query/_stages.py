@@ -20,6 +20,7 @@ from shardhash.db.query._groups import distinct_rows, group_rows
 from shardhash.db.query._reduction import Context, Reduction, merge_rows
 from shardhash.db.query._result import QueryResult
 from shardhash.db.query._scopes import nested_queries
+from shardhash.db.query._typing import signed
 from shardhash.db.reduce import (
     Expression,
     MemoryCap,
@@ -36,7 +37,8 @@ from shardhash.errors import QueryRefusedError
 
 __all__ = ["Stage", "inner_query", "question_of"]
 
-_NUMBERS = frozenset({"TINYINT", "SMALLINT", "MEDIUMINT", "INT", "BIGINT", "DECIMAL", "DOUBLE"})
+_WHOLE = frozenset({"TINYINT", "SMALLINT", "MEDIUMINT", "INT", "BIGINT"})
+_NUMBERS = _WHOLE | {"DECIMAL", "DOUBLE"}
 """Types whose values compare and add up here as on the server; FLOAT is shown rounded."""
 
 _BLOCK_ROWS = 512
@@ -258,7 +260,8 @@ class _RowMaker:
                 "is not known here",
                 next_step="do it in the inner query, or in the application",
             )
-        return "ref", place
+        is_whole = self._inner[place].type in _WHOLE
+        return signed(("ref", place), self._context.lineage(node)) if is_whole else ("ref", place)
 
     def _reference(self, node: exp.Column) -> Function:
         return _column(self._place(node))

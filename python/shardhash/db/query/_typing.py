@@ -9,11 +9,12 @@ from collections.abc import Callable
 from shardhash.db import sql
 from shardhash.db.query._facts import is_no_pad, sqlite_collation
 from shardhash.db.query._scopes import Lineage
+from shardhash.db.reduce import Expression
 from shardhash.db.schema import Column
 from shardhash.db.topology import Backend
 from shardhash.errors import QueryRefusedError
 
-__all__ = ["Ask", "padded_collation", "weight_of"]
+__all__ = ["Ask", "padded_collation", "signed", "weight_of"]
 
 Ask = Callable[[str], tuple[str, str]]
 """Returns type and collation that a server gives an expression of the statement's FROM."""
@@ -62,6 +63,17 @@ def padded_collation(
         kind, collation = ask(text)
         collation = collation if kind in _TEXTS and collation != "binary" else None
     return collation if collation and not is_no_pad(collation) else None
+
+
+def signed(expression: Expression, lineage: Lineage | None) -> Expression:
+    """Return an expression with what is known of its type's sign: it decides over an error."""
+    if lineage is None:
+        return "unsure", expression
+    definition = lineage.column.definition.lower()
+    is_unsigned = lineage.column.is_integer and (
+        "unsigned" in definition or lineage.column.is_zerofill
+    )
+    return ("unsigned", expression) if is_unsigned else expression
 
 
 def _column_weight(text: str, column: Column) -> str | None:

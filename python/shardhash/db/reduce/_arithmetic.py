@@ -46,6 +46,18 @@ def bind(expression: Expression, values: Sequence[object]) -> Expression:
     return name, *[bind(part, values) for part in parts]
 
 
+class _Unsigned(int):
+    """A whole number of an unsigned type, which arithmetic must not make negative."""
+
+    __slots__ = ()
+
+
+class _Unsure(int):
+    """A whole number of a type that may be unsigned."""
+
+    __slots__ = ()
+
+
 def compute(
     expression: Expression, *, division_scale: int = _DIVISION_SCALE
 ) -> Callable[[State], Any]:
@@ -159,13 +171,25 @@ def _refused(*values: Any) -> QueryRefusedError:
     )
 
 
-def _whole(value: int) -> int:
-    if not _INT_MIN <= value < _UINT_MAX:
+def _whole(value: int, *operands: Any) -> int:
+    """Return the result of arithmetic on whole numbers, unsigned if an operand is.
+
+    Source: https://mariadb.com/kb/en/numeric-data-type-overview/#signed-unsigned-and-zerofill
+    """
+    is_unsigned = any(isinstance(operand, _Unsigned) for operand in operands)
+    is_unsure = any(isinstance(operand, _Unsure) and operand >= 0 for operand in operands)
+    if not (0 if is_unsigned else _INT_MIN) <= value < _UINT_MAX:
         raise DatabaseError(
             "a whole number over aggregates is out of range: BIGINT value is out of range",
             next_step="cast one operand to DECIMAL",
         )
-    return value
+    if is_unsure and value < 0 and not is_unsigned:
+        raise QueryRefusedError(
+            "a number over the answers of all shards is negative, which is an error where one of "
+            "its operands is of an unsigned type; whether one is, is not known here",
+            next_step="compute it in the application, or CAST the operands in the inner query",
+        )
+    return _Unsigned(value) if is_unsigned else _Unsure(value) if is_unsure else value
 
 
 def _arithmetic(exact: str, approximate: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -177,7 +201,7 @@ def _arithmetic(exact: str, approximate: Callable[[Any, Any], Any]) -> Callable[
         if isinstance(left, float):
             return approximate(left, right)
         if isinstance(left, int) and isinstance(right, int):
-            return _whole(approximate(left, right))
+            return _whole(approximate(int(left), int(right)), left, right)
         scale = min(joined(_declared(left), _declared(right)), _MAX_SCALE)
         return _with_scale(in_decimal(Decimal(left), Decimal(right)), scale)
 
@@ -237,7 +261,7 @@ def _integer_divide(left: Any, right: Any) -> Any:
     if not right:
         return None
     quotient = _EXACT.divide_int(Decimal(left), Decimal(right))
-    return _whole(int(quotient))
+    return _whole(int(quotient), left, right)
 
 
 def _modulo(left: Any, right: Any) -> Any:
@@ -365,6 +389,8 @@ _LAZY: dict[str, Callable[[Parts], Callable[[State], Any]]] = {
 }
 
 _STRICT: dict[str, Callable[..., Any]] = {
+    "unsigned": lambda value: _Unsigned(value) if isinstance(value, int) else value,
+    "unsure": lambda value: _Unsure(value) if isinstance(value, int) else value,
     "+": _arithmetic("add", operator.add),
     "-": _arithmetic("subtract", operator.sub),
     "*": _arithmetic("multiply", operator.mul),
