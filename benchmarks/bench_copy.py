@@ -49,6 +49,11 @@ TABLE = """
         payload VARBINARY(64), KEY (store_id), KEY (created)
     ) DEFAULT CHARSET utf8mb4"""
 SLOTS = 1024
+PEERS = {
+    "mariadb-dump | mariadb": "mariadb-dump",
+    "mydumper | myloader": "mydumper",
+    "mydumper -r 50000 | myloader": "mydumper -r",
+}
 HALF = f"(CRC32(store_id) & {SLOTS - 1}) < {SLOTS // 2}"
 
 
@@ -243,8 +248,8 @@ def figures(bench: Bench) -> Figures:
 
     def clones(where: str) -> dict[str, float]:
         begin = f"{where}: "
-        peers = [name.removeprefix(begin) for name in bench.times if name.startswith(begin)]
-        found = {peer: wall(begin + peer) for peer in peers if "| my" in peer or "| mar" in peer}
+        peers = [name for name in bench.times if name.startswith(begin) and " | " in name]
+        found = {PEERS[name.removeprefix(begin)]: wall(name) for name in peers}
         return {OURS: wall(f"{begin}clone, verified")} | found
 
     other, same = "another server", "same server"

@@ -101,9 +101,9 @@ CLONED_ROWS = 200_000
 """Rows of the table that is copied, verified and pruned."""
 
 _MYDUMPER_R, _MYDUMPER, _DUMP = (
-    "mydumper -r 50000 | myloader",
-    "mydumper | myloader",
-    "mariadb-dump | mariadb",
+    "mydumper -r",
+    "mydumper",
+    "mariadb-dump",
 )
 
 

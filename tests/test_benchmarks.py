@@ -2,13 +2,15 @@
 
 import json
 import re
+from math import inf
 from pathlib import Path
 
 import pytest
 
+import database
 import report
 from picture import drawn
-from rows import ROWS, Row
+from rows import ROWS, Row, database_rows
 
 ROOT = Path(__file__).parents[1]
 KEPT = json.loads(report.LATEST.read_text())
@@ -16,6 +18,20 @@ KEPT = json.loads(report.LATEST.read_text())
 
 def test_table_in_the_readme_is_that_of_the_latest_figures() -> None:
     assert report.with_table(report.README.read_text(), KEPT) == report.README.read_text()
+
+
+def test_database_table_in_the_readme_is_that_of_its_latest_figures() -> None:
+    kept = json.loads(database.LATEST.read_text())
+    readme = report.README.read_text()
+
+    rows = database_rows(kept["rows"])
+    assert report.with_table(readme, kept, rows, database.MARKS) == readme
+
+
+def test_every_figure_of_the_database_has_a_row() -> None:
+    kept = json.loads(database.LATEST.read_text())
+
+    assert set(kept["figures"]) <= {row.name for row in database_rows()}
 
 
 def test_picture_is_that_of_the_latest_figures() -> None:
@@ -62,6 +78,12 @@ def test_figure_is_the_median_of_one_key_in_the_unit_of_the_row() -> None:
         (Row("r", "t", "x", 1.8, more_is_better=True), {"shardhash": 1.7}, "missed: 1.7 for 1.8"),
         (MORE, {"shardhash": 1.5, "peer": 1.6}, "met"),
         (MORE, {"shardhash": 1.4, "peer": 1.6}, "missed: 0.875x peer for 0.9x"),
+        (Row("r", "t", "x", inf), {"shardhash": 1.4, "peer": 1.6}, "reported"),
+        (
+            Row("r", "t", "s", inf, {"peer": 3}),
+            {"shardhash": 1.0, "peer": 2.0},
+            "missed: 2x peer for 3x",
+        ),
     ],
 )
 def test_result_tells_met_or_by_how_much_not(
