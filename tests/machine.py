@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from crash_cases import AnyCluster
 from crash_states import FileCluster
 from machine_shards import FIRST_ROWS, KEYS, MAPPING, SLOTS, TABLES, Seen, Shards, slot_of
-from mortality import Moment, Mortality
+from mortality import Moment, Mortality, bury
 from shardhash.db import Cluster
 from shardhash.db.journal import OperationState
 from shardhash.db.operations import Operations
@@ -71,6 +71,7 @@ class ClusterMachine(RuleBasedStateMachine):
         self.truth: dict[tuple[str, str], tuple[int, int]] = {
             (table, code): (k, x) for table, code, k, x in FIRST_ROWS
         }
+        self.buried = self.points.deaths
         self.is_guarded = True
         self.has_strays = False
         self.unfinished: OperationState | None = None
@@ -107,6 +108,9 @@ class ClusterMachine(RuleBasedStateMachine):
 
     def _look(self) -> None:
         """See which operation has not ended, and what the map is now."""
+        if self.points.deaths > self.buried:
+            self.buried = self.points.deaths
+            bury()
         if not isinstance(self.cluster, FileCluster):
             self.cluster.settle()
         with Cluster.open(self.cluster.config_path) as opened:

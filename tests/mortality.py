@@ -4,6 +4,7 @@ From its death on no statement, commit or write of the store reaches anything, s
 still do to clean up has no effect either, as in a process that was killed.
 """
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import current_thread, main_thread
@@ -51,6 +52,11 @@ class Mortality(Points):
             self.deaths += 1
         finally:
             self.die_at, self.is_dead = None, False
+
+
+def bury() -> None:
+    """Close what a dead process had open, as its system does: cursors are in cycles of frames."""
+    gc.collect()
 
 
 def install_mortality(kind: str) -> Mortality:

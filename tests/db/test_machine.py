@@ -25,7 +25,7 @@ from mortality import install_mortality
 from servers import Server
 
 SECONDS = float(os.environ.get("SHARDHASH_MACHINE_SECONDS", "0"))
-ON_FILES, ON_SERVERS = 25, 3
+ON_FILES, ON_SERVERS = 20, 2
 STEPS = 12
 MEMORY = "/dev/shm"
 
