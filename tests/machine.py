@@ -282,7 +282,7 @@ class ClusterMachine(RuleBasedStateMachine):
     def write(self, what: str, table: str, chosen: int, via: str, which: int) -> None:
         self.made += 1
         known = sorted(key for key in self.truth if key[0] == table)
-        if what == "insert" or not known:
+        if what == "insert" or not known or self.has_strays:  # which stay where they differ
             what, code, key = "insert", f"row{self.made}", chosen % KEYS
         else:
             code = known[chosen % len(known)][1]
