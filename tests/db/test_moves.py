@@ -14,7 +14,7 @@ from shardhash.db.journal import Event, Journal, Phase, read_operations
 from shardhash.db.operations import Operations
 from shardhash.db.plan import StepKind
 from shardhash.db.stores import FileStore
-from shardhash.errors import LeaseLostError, StoppedError, StoreError
+from shardhash.errors import LeaseLostError, RefusedError, StoppedError, StoreError
 
 SLOTS = 16
 BAND = 2**40
@@ -285,6 +285,80 @@ class TestWhoReadsTheStateAndComesLate:
             operations.undo(operation)
         with shop.operations() as operations:
             operations.resume(operation)
+            assert operations.verify().is_clean
+
+    def plan_undo(self, shop: Shop, operation: str) -> None:
+        """Write down an undo as a process does that writes no more, as ``undo-1``."""
+        plan = undoing.undo_plan(shop.store, shop.store.load()[0], operation).to_json()
+        Journal(shop.store, "undo-1").append(
+            Event.PLANNED, plan=plan, holder="ops@elsewhere:1.1", instead_of=operation
+        )
+
+    def assert_that_only_the_undo_goes_on(self, shop: Shop, operation: str) -> None:
+        with shop.operations() as operations:
+            operations.resume("undo-1")
+            phases = {state.id: state.phase for state in operations.list()}
+        assert phases[operation] is Phase.UNDONE
+        assert not {*phases.values()} & {Phase.UNFINISHED, Phase.ABORTING}
+        assert shop.keys("s1", "s2") == list(range(1, 201))
+        with shop.operations() as operations:
+            assert operations.verify().is_clean
+
+    @pytest.mark.parametrize("name", ["resume", "abort"])
+    def test_an_undo_that_is_planned_before_the_leases_are_taken_goes_first(
+        self, shop: Shop, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        operation = self.stopped(shop, StepKind.HOLD, monkeypatch)
+        Journal(shop.store, operation).append(Event.TAKEN_OVER, holder="ops@elsewhere:1.1")
+        acquire = _engine.Leases.acquire
+
+        def plan_undo_and_acquire(leases: Any, above: Any) -> None:
+            self.plan_undo(shop, operation)
+            acquire(leases, above)
+
+        with shop.operations() as operations, monkeypatch.context() as patched:
+            patched.setattr(_engine.Leases, "acquire", plan_undo_and_acquire)
+            with pytest.raises(RefusedError, match="is being turned around by undo-1"):
+                getattr(operations, name)(operation)
+
+        self.assert_that_only_the_undo_goes_on(shop, operation)
+
+    def test_an_undo_that_is_planned_before_the_tokens_of_another_goes_first(
+        self, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        operation = self.stopped(shop, StepKind.HOLD, monkeypatch)
+        refuse = _engine.Engine._refuse_unfinished
+
+        def refuse_and_plan_undo(engine: Any, plan: Any, instead_of: str) -> None:
+            refuse(engine, plan, instead_of)
+            self.plan_undo(shop, operation)
+
+        with shop.operations() as operations, monkeypatch.context() as patched:
+            patched.setattr(_engine.Engine, "_refuse_unfinished", refuse_and_plan_undo)
+            with pytest.raises(RefusedError, match="is being turned around by undo-1"):
+                operations.undo(operation)
+
+        self.assert_that_only_the_undo_goes_on(shop, operation)
+
+    def test_an_undo_that_is_planned_after_the_tokens_are_raised_ends(
+        self, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        operation = self.stopped(shop, StepKind.HOLD, monkeypatch)
+        append = Journal.append
+
+        def append_and_raise_tokens(journal: Journal, event: Event, **values: Any) -> None:
+            append(journal, event, **values)
+            if event is Event.PLANNED:
+                shop.fleet.sql("s1", "UPDATE _shardhash_fence SET token = token + 1000")
+
+        with shop.operations() as operations, monkeypatch.context() as patched:
+            patched.setattr(Journal, "append", append_and_raise_tokens)
+            with pytest.raises(LeaseLostError):
+                operations.undo(operation)
+        with shop.operations() as operations:
+            operations.resume(operation)
+
+            assert operations.list()[-1].phase is Phase.REFUSED
             assert operations.verify().is_clean
 
 

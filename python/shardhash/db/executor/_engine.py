@@ -87,6 +87,8 @@ class Engine:
             with self._ending_refused(work):
                 for shard in _standing_shards(plan, {}):
                     work.enter(shard)
+                if other:
+                    self._refuse_turned_around(other, by=operation)
             return self._go_on(work, {})
 
     def resume(self, operation: str) -> Report:
@@ -238,18 +240,30 @@ class Engine:
             )
         journal = Journal(self.store, operation)
         (state,) = read_operations(self.store, [operation])
-        for other in read_operations(self.store):
-            if other.instead_of == operation and not other.is_ended:
-                raise RefusedError(
-                    f"operation {operation} is being turned around by {other.id}",
-                    next_step=f"shardhash op resume {other.id}",
-                )
+        self._refuse_turned_around(operation)
         if state.is_ended:
             raise UsageError(
                 f"operation {operation} has ended: {state.phase.value}",
                 next_step="shardhash op list shows what has not",
             )
         return journal, state
+
+    def _refuse_turned_around(self, operation: str, *, by: str = "") -> None:
+        """Refuse to go on with an operation that another one than ``by`` turns around.
+
+        That one is planned after it has written to the journal of this one, so who reads in
+        between sees neither. It is certain only once the tokens are raised: an operation that is
+        planned later can do nothing any more.
+
+        Raises:
+            RefusedError: there is one that has not ended.
+        """
+        for other in read_operations(self.store) if self.store is not None else ():
+            if other.instead_of == operation and other.id != by and not other.is_ended:
+                raise RefusedError(
+                    f"operation {operation} is being turned around by {other.id}",
+                    next_step=f"shardhash op resume {other.id}",
+                )
 
     @contextmanager
     def _taken_over(self, journal: Journal, state: OperationState) -> Iterator[Work]:
@@ -261,6 +275,7 @@ class Engine:
                     work.enter(shard)
             if any(step.kind in CONFIG_STEPS for step in state.plan.steps):
                 work.change_config(lambda config: count_takeover(config.text))
+            self._refuse_turned_around(state.id)
             yield work
 
     @contextmanager
@@ -312,10 +327,9 @@ class Engine:
 
     @contextmanager
     def _ending_refused(self, work: Work) -> Iterator[None]:
+        """Journal that an operation ended before its first step; not what another has resumed."""
         try:
             yield
-        except LeaseLostError:
-            raise
         except ShardhashError as error:
             work.journal.append(Event.ENDED, phase=Phase.REFUSED.value, message=str(error))
             raise
