@@ -57,6 +57,48 @@ def test_verify_counts_misplaced_rows_and_those_without_a_key(shop: Shop, call: 
     assert "shardhash shard prune s1" in next_step
 
 
+def test_verify_names_the_first_rows_that_are_misplaced(shop: Shop, call: Caller) -> None:
+    foreign = sorted(FOREIGN)
+    shop.execute("s1", "DELETE FROM order_items")
+    shop.execute("s1", "INSERT INTO orders VALUES (2000, NULL, 1)")
+
+    ended = call("shard", "verify", "s1")
+    found = call("shard", "verify", "s1", "--json").envelope["data"]["verify"]["tables"][0]
+
+    ((without_key,),) = shop.execute(
+        "s1", "SELECT id FROM orders WHERE store_id IS NULL AND id < 2000"
+    )
+    assert ended.stdout.splitlines()[4:] == [
+        "orders on s1, misplaced:",
+        *(f"  ({store}): key {store}, slot {slot_of(store)}, owner s2" for store in foreign[:10]),
+        f"  and {len(foreign) - 10} more",
+        f"orders on s1, no key: ({without_key}), (2000)",
+    ]
+    assert found["misplaced_rows"][0] == {
+        "primary_key": [str(foreign[0])],
+        "key": str(foreign[0]),
+        "slot": slot_of(foreign[0]),
+        "range": None,
+        "owner": "s2",
+    }
+    assert found["no_key_rows"] == [[str(without_key)], ["2000"]]
+
+
+def test_verify_cuts_long_keys_and_escapes_what_steers_a_terminal(shop: Shop, call: Caller) -> None:
+    shop.execute("s1", "DELETE FROM orders")
+    shop.execute("s1", "DROP TABLE order_items")
+    shop.execute("s1", "CREATE TABLE order_items (id TEXT PRIMARY KEY, store_id INT, name TEXT)")
+    key = "\x1b[2J" + "x" * 100
+    shop.execute("s1", "INSERT INTO order_items VALUES (?, ?, 'a')", key, min(FOREIGN))
+
+    ended = call("shard", "verify", "s1")
+    found = call("shard", "verify", "s1", "--json").envelope["data"]["verify"]["tables"][1]
+
+    (line,) = (line for line in ended.stdout.splitlines() if line.startswith("  ("))
+    assert line.startswith(f"  (\\x1b[2J{'x' * 56}...): key {min(FOREIGN)}, slot ")
+    assert found["misplaced_rows"][0]["primary_key"] == [key]
+
+
 def test_verify_against_another_shard_names_pages_and_first_rows(shop: Shop, call: Caller) -> None:
     only_here = sorted(OWN)
     changed = sorted(FOREIGN)[0]

@@ -54,6 +54,7 @@ def test_verify_on_workers_finds_what_verify_finds_here(path, address):
 
     assert on_workers == here
     assert here.misplaced > 1000
+    assert [len(table.misplaced_rows) for table in on_workers.tables] == [10, 10]
     assert len(beside.mismatches) == 1
 
 

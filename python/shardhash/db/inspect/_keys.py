@@ -65,6 +65,32 @@ class KeyReader:
             if owner != shard
         ]
 
+    def foreign_rows(
+        self, connection: "Connection", shard: str, row_count: int
+    ) -> list[tuple[tuple[Any, ...], Any, str]]:
+        """Return (primary key, shard key, owner) of the first rows of other shards than ``shard``.
+
+        Reads the table in the order of its primary key, up to the last of these rows.
+        """
+        placement = self.router.placement
+        found: list[tuple[tuple[Any, ...], Any, str]] = []
+        after = None
+        while True:
+            statement = sql.read_shard_keys(
+                self.table, self.column, self.type, after, _STREAMED_ROWS
+            )
+            rows = connection.exec_driver_sql(
+                statement.sql, statement.parameters or None
+            ).fetchall()
+            placed = [row for row in rows if row[-1] is not None]
+            owners = placement.lookup_many(self._decoded([row[-1] for row in placed]))
+            for row, index in zip(placed, owners, strict=True):
+                if placement.owners[index] != shard:
+                    found.append((tuple(row[:-2]), row[-2], placement.owners[index]))
+            if len(rows) < _STREAMED_ROWS or len(found) >= row_count:
+                return found[:row_count]
+            after = tuple(rows[-1][:-2])
+
     def check(self, connection: "Connection") -> None:
         """Raise PreflightError where rows hold keys of another type, or no primary key."""
         self._check_keys(connection)

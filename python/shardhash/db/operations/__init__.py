@@ -14,6 +14,7 @@ from shardhash.db.journal import Journal, OperationState, read_operations, reque
 from shardhash.db.operations._apply import preflight
 from shardhash.db.operations._planning import PlanningFace, exact_connections
 from shardhash.db.operations._undo import undo_plan
+from shardhash.db.operations._verdict import MisplacedRow, TableVerdict, key_text
 from shardhash.db.operations._verify import VerifyReport
 from shardhash.db.plan import Plan, Report
 from shardhash.db.ports import Clock, Topology
@@ -21,7 +22,14 @@ from shardhash.db.stores import ConfigStore, default_author
 from shardhash.db.throttle import ThrottleSettings
 from shardhash.errors import RefusedError, UsageError
 
-__all__ = ["Operations", "ProgressListener", "VerifyReport"]
+__all__ = [
+    "MisplacedRow",
+    "Operations",
+    "ProgressListener",
+    "TableVerdict",
+    "VerifyReport",
+    "key_text",
+]
 
 
 class Operations(PlanningFace):

@@ -1,42 +1,21 @@
 """Compare what shards hold with what the map says they hold. Nothing here writes."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from shardhash.db import sql
 from shardhash.db.connections import SessionSettings
 from shardhash.db.executor import PageMismatch, ProgressListener, compare_tables
-from shardhash.db.inspect import KeyReader
-from shardhash.db.mapping import KeyRouter
 from shardhash.db.operations._reader import FactReader
+from shardhash.db.operations._verdict import TableVerdict, key_text, verdict
 from shardhash.db.plan import Progress
 from shardhash.db.processes import Workers, process_connections
 from shardhash.db.topology import Mapping as MappingRule
-from shardhash.db.topology import RingRule, TableRule
+from shardhash.db.topology import RingRule
 from shardhash.errors import UsageError
-from shardhash.slots import SlotSet
 
-__all__ = ["TableVerdict", "VerifyReport", "verify"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableVerdict:
-    """The rows of one table on one shard, by where they belong.
-
-    ``unowned`` are rows that the shard may hold while they move; ``misplaced`` counts, by owner,
-    those that it should not have; ``no_key`` have no key and belong where they are.
-    """
-
-    shard: str
-    table: str
-    rows: int
-    owned: int
-    unowned: int = 0
-    no_key: int = 0
-    misplaced: Mapping[str, int] = field(default_factory=dict)
+__all__ = ["VerifyReport", "verify"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +23,7 @@ class VerifyReport:
     """What a verification found.
 
     Attributes:
-        tables: every table that was looked at.
+        tables: every table that was looked at, with the first rows that are misplaced.
         mismatches: by pair of shards the pages that differ, with their first rows.
         problems: what is wrong with guards and slots, by shard.
     """
@@ -64,10 +43,10 @@ class VerifyReport:
         return not (self.misplaced or self.mismatches or self.problems)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as JSON values; primary keys become text."""
+        """Return the report as JSON values; keys become text."""
         return {
             "clean": self.is_clean,
-            "tables": [asdict(table) for table in self.tables],
+            "tables": [table.to_json() for table in self.tables],
             "mismatches": [
                 {"source": source, "target": target, **_page_json(page)}
                 for source, target, page in self.mismatches
@@ -78,7 +57,7 @@ class VerifyReport:
 
 def _page_json(page: PageMismatch) -> dict[str, Any]:
     keys = {
-        name: [[str(value) for value in key] for key in getattr(page, name)]
+        name: [[key_text(value) for value in key] for key in getattr(page, name)]
         for name in ("missing", "extra", "differing")
     }
     return {
@@ -107,7 +86,7 @@ class _Task:
             return [], _compared(reader, self.table, self.shard, self.other)
         mapping = reader.config.mapping(self.mapping)
         rule = next(rule for rule in mapping.tables if rule.name == self.table)
-        return [_verdict(reader, mapping, self.shard, rule)], []
+        return [verdict(reader, mapping, self.shard, rule)], []
 
 
 def verify(
@@ -194,47 +173,6 @@ def _comparisons(
 
 def _shards(mapping: MappingRule, shard: str | None) -> Iterable[str]:
     return [name for name in mapping.shards if shard in (None, name)]
-
-
-def _verdict(reader: FactReader, mapping: MappingRule, shard: str, rule: TableRule) -> TableVerdict:
-    by_client = isinstance(mapping.rule, RingRule)
-    counts = (_by_key if by_client else _by_number)(reader, mapping, shard, rule)
-    misplaced = {owner: count for owner, count in counts.items() if owner not in ("", shard, "?")}
-    return TableVerdict(
-        shard=shard,
-        table=rule.name,
-        rows=counts.total(),
-        owned=counts[shard],
-        unowned=counts["?"],
-        no_key=counts[""],
-        misplaced=dict(sorted(misplaced.items())),
-    )
-
-
-def _by_number(
-    reader: FactReader, mapping: MappingRule, shard: str, rule: TableRule
-) -> Counter[str]:
-    """Count rows by owner, as the server computes it; "" has no key, "?" is on its way."""
-    table = reader.table(shard, rule.name)
-    statement = sql.count_by_number(mapping, table, table.column(rule.key))
-    unowned = mapping.unowned.get(shard, SlotSet())
-    counts: Counter[str] = Counter()
-    with reader.connections.write(shard) as connection:
-        for slot, count in connection.exec_driver_sql(statement.sql):
-            if slot is None:
-                counts[""] += count
-            else:
-                counts["?" if int(slot) in unowned else mapping.owners[int(slot)]] += count
-    return counts
-
-
-def _by_key(reader: FactReader, mapping: MappingRule, shard: str, rule: TableRule) -> Counter[str]:
-    table = reader.table(shard, rule.name)
-    keys = KeyReader(table, table.column(rule.key), KeyRouter.from_mapping(mapping))
-    with reader.connections.write(shard) as connection:
-        facts = keys.facts(connection, shard)
-    own = facts.row_count - facts.null_keys - facts.foreign_rows
-    return Counter({**facts.owners, shard: own, "": facts.null_keys})
 
 
 def _compared(

@@ -125,7 +125,13 @@ from shardhash.db.sql._partials import (
     window_rows,
     window_table,
 )
-from shardhash.db.sql._placement import count_by_number, count_null_keys
+from shardhash.db.sql._placement import (
+    count_by_number,
+    count_null_keys,
+    first_by_number,
+    first_without_key,
+    read_shard_keys,
+)
 from shardhash.db.sql._quarantine import (
     clear_quarantine,
     create_quarantine,
@@ -234,6 +240,8 @@ __all__ = [
     "find_database",
     "find_guards",
     "find_uniques",
+    "first_by_number",
+    "first_without_key",
     "group_keys",
     "guard_name",
     "guard_prefix",
@@ -289,6 +297,7 @@ __all__ = [
     "read_rows",
     "read_sequence",
     "read_session",
+    "read_shard_keys",
     "read_slot_runs",
     "read_slots",
     "read_trigger_settings",
