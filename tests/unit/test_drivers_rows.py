@@ -137,6 +137,35 @@ def test_rows_that_come_in_small_pieces_come_once(rows, size):
     assert found == pymysql_rows(rows)
 
 
+def test_a_long_row_in_small_pieces_is_put_together_once():
+    class Dribble(io.BytesIO):
+        def read1(self, _):
+            return super().read(100)
+
+    class Counting:
+        reads = 0
+
+        def read(self, *args):
+            self.reads += 1
+            return RowReader([bytes]).read(*args)
+
+    row, reader = (b"x" * 60_000,), Counting()
+    ahead = _Ahead(Dribble(packet(payload(row), 1) + packet(payload((b"y",)), 2)))
+
+    assert ahead.rows(Connection(b"", 1), reader, 1) == ([row], False)
+    assert ahead.rows(Connection(b"", 2), reader, 1) == ([(b"y",)], False)
+    assert reader.reads <= 5
+
+
+def test_a_connection_lost_inside_a_long_row_is_left_to_pymysql():
+    whole = packet(payload((b"x" * 60_000,)), 1)
+    connection = Connection(whole[:40_000], 1)
+    ahead = _Ahead(connection._rfile)
+
+    assert ahead.rows(connection, RowReader([bytes]), 1) == ([], True)
+    assert ahead.read(len(whole)) == whole[:40_000]
+
+
 def test_a_lost_connection_is_left_to_pymysql():
     connection = Connection(stream_of([(1,)], 1)[:3], 1)
     ahead = _Ahead(connection._rfile)

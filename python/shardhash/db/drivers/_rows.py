@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["RowCursor"]
 
 _READ_BYTES = 256 * 1024
+_HEADER_BYTES = 4  # three of the packet's length, and its number
 _UTF8 = frozenset({"utf8", "utf-8", "utf_8"})
 _ASCII = "ascii"
 
@@ -129,9 +130,25 @@ class _Ahead:
             connection._force_close()  # noqa: SLF001
 
     def _fill(self, connection: "Connection[Any]") -> bool:
-        """Read on; False at the stream's end, of which PyMySQL then makes its error."""
+        """Read on, to the end of the packet whose length is known; False at the stream's end.
+
+        Of that end PyMySQL then makes its error. The pieces of a packet are joined once.
+        """
+        pieces = [self._data[self._place :]]
+        missing = _missing_bytes(pieces[0])
+        while missing > 0:
+            more = self._piece(connection)
+            if not more:
+                break
+            pieces.append(more)
+            missing -= len(more)
+        self._data = b"".join(pieces)
+        self._place = 0
+        return len(pieces) > 1
+
+    def _piece(self, connection: "Connection[Any]") -> bytes:
         try:
-            more: bytes = self._stream.read1(_READ_BYTES)  # type: ignore[attr-defined]
+            return self._stream.read1(_READ_BYTES)  # type: ignore[attr-defined, no-any-return]
         except OSError as error:
             connection._force_close()  # noqa: SLF001
             raise err.OperationalError(
@@ -140,9 +157,13 @@ class _Ahead:
         except BaseException:
             connection._force_close()  # noqa: SLF001  half a packet may be lost
             raise
-        self._data = self._data[self._place :] + more
-        self._place = 0
-        return bool(more)
+
+
+def _missing_bytes(begun: bytes) -> int:
+    """Return how much is missing of a packet; where its length is not known, 1."""
+    if len(begun) < _HEADER_BYTES:
+        return 1
+    return max(1, _HEADER_BYTES + int.from_bytes(begun[:3], "little") - len(begun))
 
 
 def _kinds(result: Any) -> "list[Callable[..., object]] | None":
