@@ -330,6 +330,9 @@ def test_texts_that_pad_sort_before_spaces_as_the_server_has_it(
             "SELECT DISTINCT x FROM t ORDER BY x DESC",
             "SELECT k % 2 AS odd, MIN(x), MAX(x) FROM t GROUP BY odd ORDER BY MIN(x), MAX(x), odd",
             "SELECT MIN(x), MAX(x) FROM t WHERE k > 4",
+            "SELECT x, k FROM t ORDER BY x, k",
+            "SELECT k % 2 AS odd, x FROM t ORDER BY odd, x DESC, k LIMIT 3",
+            "SELECT x, k FROM t ORDER BY x, k LIMIT 2 OFFSET 5",
         ):
             found = cluster.query(statement).all()
 

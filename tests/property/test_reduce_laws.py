@@ -219,6 +219,11 @@ def test_weights_that_pad_compare_as_if_spaces_followed(
     )
     (state,) = fold_groups(shards, plan, WIDE)
 
-    found = sort_rows(shards, [SortKey(0, descending, pad=b" ")])
+    key = SortKey(0, descending, pad=b" ")
+    merged = merge_sorted([iter(sort_rows(rows, [key])), iter(sort_rows(rows[:3], [key]))], [key])
+    found = sort_rows(shards, [key])
     assert [row[0].ljust(9) for row in found] == spaced
+    assert [row[0].ljust(9) for row in merged] == sorted(
+        (row[0].ljust(9) for row in rows + rows[:3]), reverse=descending
+    )
     assert [value.ljust(9) for value in list(state)[:2]] == [min(spaced), max(spaced)]

@@ -196,23 +196,19 @@ def merge_rows(context: Context) -> Reduction:
     clauses = context.clauses
     orders = orders_of(context)
     hidden: list[str] = []
-    places: list[int] = []
+    sort: list[SortKey] = []
     for order in orders:
-        place = _visible_place(order, context)
+        place, pad = _visible_place(order, context), b""
         if place is None:
-            places.append(-1 - len(hidden))
-            hidden.append(_sort_text(order, context))
-        else:
-            places.append(place)
-    sort = tuple(
-        SortKey(place, order.descending, order.nulls_first)
-        for place, order in zip(places, orders, strict=True)
-    )
+            place = -1 - len(hidden)
+            text, pad = _sort_text(order, context)
+            hidden.append(text)
+        sort.append(SortKey(place, order.descending, order.nulls_first, pad))
     limit, offset = limits_of(context)
     return Reduction(
         sql=_with_hidden(clauses, hidden),
         hidden=len(hidden),
-        sort=sort,
+        sort=tuple(sort),
         limit=limit,
         offset=offset,
         notes=_merge_notes(context, limit is not None),
@@ -228,8 +224,8 @@ def _visible_place(order: Order, context: Context) -> int | None:
     return order.item if context.weight(piece.text, node) is None else None
 
 
-def _sort_text(order: Order, context: Context) -> str:
-    """Return SQL of the value that sorts in Python as an entry of ORDER BY on the server."""
+def _sort_text(order: Order, context: Context) -> tuple[str, bytes]:
+    """Return SQL of what sorts in Python as an entry of ORDER BY on the server, and its pad."""
     from shardhash.db.query._aggregates import tree_of
 
     if order.item is not None and not is_star(context.select.expressions[order.item]):
@@ -242,7 +238,10 @@ def _sort_text(order: Order, context: Context) -> str:
                 next_step="add it to the select list",
             )
         piece, node = order.piece, tree_of(order.piece.text, context.backend)
-    return context.weight(piece.text, node) or f"({piece.text})"
+    weight = context.weight(piece.text, node)
+    if weight is None:
+        return f"({piece.text})", b""
+    return weight, context.pad(piece.text, node)
 
 
 def _with_hidden(clauses: Clauses, hidden: list[str]) -> str:

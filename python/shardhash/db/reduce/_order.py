@@ -89,8 +89,11 @@ def _part(key: SortKey, size: int) -> Callable[[object], Key]:
     nulls_first = (not key.descending) if key.nulls_first is None else key.nulls_first
     null: Key = (0,) if nulls_first else (2,)
     place = _descending if key.descending else _ascending
+    pad = key.pad
+    if pad and not size:
+        padded = _reversed_padded if key.descending else _Padded
+        return lambda value: null if value is None else (1, padded(value, pad))  # type: ignore[arg-type]
     if size:
-        pad = key.pad
         return lambda value: null if value is None else (1, *place(extended(value, pad, size)))  # type: ignore[arg-type]
     return lambda value: null if value is None else (1, *place(value))
 
@@ -139,3 +142,33 @@ class _Reversed:
         return isinstance(other, _Reversed) and bool(self.value == other.value)
 
     __hash__ = None  # type: ignore[assignment]
+
+
+class _Padded:
+    """A weight that compares as if spaces followed it, with weights of any size."""
+
+    __slots__ = ("pad", "weight")
+
+    def __init__(self, weight: bytes, pad: bytes) -> None:
+        self.weight = weight
+        self.pad = pad
+
+    def _both(self, other: "_Padded") -> tuple[bytes, bytes]:
+        size = max(len(self.weight), len(other.weight))
+        return extended(self.weight, self.pad, size), extended(other.weight, self.pad, size)
+
+    def __lt__(self, other: "_Padded") -> bool:
+        mine, others = self._both(other)
+        return mine < others
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _Padded):
+            return NotImplemented
+        mine, others = self._both(other)
+        return mine == others
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _reversed_padded(weight: bytes, pad: bytes) -> _Reversed:
+    return _Reversed(_Padded(weight, pad))
