@@ -349,3 +349,27 @@ def fleet_of_mysql(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[s
     fleet = servers.MySQLFleet(tmp_path, servers={"a": request.getfixturevalue("mariadb")})
     yield fleet
     fleet.drop()
+
+
+@pytest.mark.server
+def test_extremes_of_a_window_are_texts_of_its_rows(fleet_of_mysql: servers.MySQLFleet) -> None:
+    fleet, owners = fleet_of_mysql, {"s1": "0-7", "s2": "8-15"}
+    rows = [(key, key % 3, ("ANNA", "anna", "Anna")[key % 3]) for key in range(9)]
+    for shard in ("s1", "s2"):
+        fleet.add(shard)
+        fleet.sql(
+            shard,
+            "CREATE TABLE t (k INT PRIMARY KEY, g INT, x VARCHAR(20)) "
+            "CHARACTER SET utf8mb4 COLLATE utf8mb4_general_nopad_ci",
+        )
+    for row in rows:
+        insert_rows(fleet, owner(row[0], owners), "t", [row])
+    rule = {"key": {"column": "k", "type": "int"}, "tables": ["t"],
+            "slots": {"count": 16, "owners": owners}}  # fmt: skip
+    with Cluster.open(str(fleet.write_config({"by_k": rule}))) as cluster:
+        found = cluster.query(
+            "SELECT k, g, x, MIN(x) OVER (PARTITION BY g), MAX(x) OVER "
+            "(PARTITION BY g ORDER BY k ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM t ORDER BY k"
+        ).all()
+
+    assert found == [(*row, row[2], row[2]) for row in rows]

@@ -34,6 +34,16 @@ def test_decimals_add_up_exactly_and_keep_their_scale():
     ]
 
 
+def test_decimals_of_more_than_28_digits_add_up_exactly():
+    values = [Decimal("123456789012345678901234567890.12"), Decimal("0.01")]
+    found = running_sums(values, ResultColumn("x", "DECIMAL", 2))
+
+    assert [str(total) for total in found] == [
+        "123456789012345678901234567890.12",
+        "123456789012345678901234567890.13",
+    ]
+
+
 def test_whole_numbers_add_up_beyond_64_bits():
     assert running_sums([2**64 - 1] * 3, ResultColumn("x", "BIGINT")) == [
         n * (2**64 - 1) for n in (1, 2, 3)
@@ -49,6 +59,14 @@ def test_a_sum_of_more_than_38_digits_is_refused():
 
     with pytest.raises(QueryRefusedError, match="38 digits"):
         running_sums([largest, largest], ResultColumn("x", "DECIMAL", 0))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_decimal_whose_digits_need_more_than_128_bits_is_refused(sign):
+    value = sign * Decimal("12345678901.1")
+
+    with pytest.raises(QueryRefusedError, match="digits"):
+        running_sums([value], ResultColumn("x", "DECIMAL", 30))
 
 
 @pytest.mark.parametrize(
@@ -75,8 +93,11 @@ def test_ranks_and_row_numbers_lead_back_to_values():
     ranks, numbers = inputs.ranks("a"), inputs.row_numbers("b")
     rows = [(b"b", "B"), (None, "-"), (b"a", "A")]
     types = (ResultColumn("a", "BLOB"), ResultColumn("b", "VARCHAR"))
-    sql = [f"max({ranks.name}) OVER ()", f"lag({numbers.name}) OVER (ORDER BY {ranks.name})"]
+    sql = [
+        f"arg_max({numbers.name}, {ranks.name}) OVER ()",
+        f"lag({numbers.name}) OVER (ORDER BY {ranks.name})",
+    ]
     found = window_values(inputs, rows, types, sql, memory=MEMORY)
 
-    assert [numbers.value(ranks.first_row(rank)) for rank, _ in found] == ["B"] * 3
+    assert [numbers.value(row) for row, _ in found] == ["B"] * 3
     assert [numbers.value(row) for _, row in found] == ["A", "B", None]

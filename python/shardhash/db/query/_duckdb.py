@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any, Protocol, TypeVar
 
 from shardhash.db.drivers import import_extra
@@ -16,6 +16,8 @@ __all__ = ["Inputs", "window_values"]
 _WHOLE = frozenset({"TINYINT", "SMALLINT", "MEDIUMINT", "INT", "BIGINT"})
 _MIB = 2**20
 _SQLITE_LIMIT = 2**63
+_HUGEINT_LIMIT = 2**127
+_EXACT = Context(prec=100)  # DECIMAL has up to 65 digits, HUGEINT 39
 _LEAST_MIB = 64
 _SETTINGS = {
     "autoinstall_known_extensions": "false",
@@ -45,19 +47,10 @@ class Ranks:
 
     name: str
     place: int
-    _first: dict[int, int] = field(default_factory=dict)
 
     def made_of(self, values: list[Any], column: ResultColumn) -> tuple[str, list[Any]]:
         """Return the ranks."""
-        ranks = ranks_of(values)
-        for row, rank in enumerate(ranks):
-            if rank is not None:
-                self._first.setdefault(rank, row)
-        return "INTEGER", ranks
-
-    def first_row(self, rank: int | None) -> int | None:
-        """Return the first row that has a rank."""
-        return None if rank is None else self._first[rank]
+        return "INTEGER", ranks_of(values)
 
 
 @dataclass(slots=True)
@@ -90,12 +83,13 @@ class Numbers:
         """Return the numbers.
 
         Raises:
-            QueryRefusedError: they are none, or add up in a way that is not known here.
+            QueryRefusedError: they are none, add up in a way that is not known here, or one is
+                larger than DuckDB's largest number.
         """
         kinds = {type(value) for value in values if value is not None}
         if column.type == "DECIMAL" and column.scale is not None and kinds <= {Decimal}:
             self._scale = column.scale
-            return "HUGEINT", [v if v is None else int(v.scaleb(column.scale)) for v in values]
+            return "HUGEINT", [v if v is None else _last_digits(v, column.scale) for v in values]
         if column.type in _WHOLE and kinds <= {int}:
             return "HUGEINT", values
         if not column.type and kinds <= {int}:
@@ -119,7 +113,24 @@ class Numbers:
         """Return a sum as the numbers were."""
         if total is None or self._scale is None:
             return total
-        return Decimal(total).scaleb(-self._scale)
+        return Decimal(total).scaleb(-self._scale, context=_EXACT)
+
+
+def _last_digits(value: Decimal, scale: int) -> int:
+    """Return a decimal as a whole number of its last digits.
+
+    Raises:
+        QueryRefusedError: it is larger than DuckDB's largest number.
+    """
+    number = int(value.scaleb(scale, context=_EXACT))
+    if abs(number) >= _HUGEINT_LIMIT:
+        raise QueryRefusedError(
+            "a number in a window's sum over the rows of all shards has more than 38 digits, "
+            f"{scale} of them after its point",
+            next_step="CAST the column to a DECIMAL of fewer digits in an inner query, or compute "
+            "the sum in the application",
+        )
+    return number
 
 
 class Inputs:

@@ -300,10 +300,8 @@ class WindowQuery:
     def _extreme(self, call: exp.Expr, over: str) -> _Window:
         ranks = self._rank(call.this, is_sorted=True)
         shown = self._inputs.row_numbers(self._column(call.this))
-        sql = f"{call.key}({ranks.name}) OVER ({over})"
-        return _Window(
-            (sql,), lambda values: shown.value(ranks.first_row(values[0])), is_number=False
-        )
+        sql = f"arg_{call.key}({shown.name}, {ranks.name}) OVER ({over})"
+        return _Window((sql,), lambda values: shown.value(values[0]), is_number=False)
 
     def _shown(self, node: exp.Expr) -> str:
         return node.sql(dialect=dialect(self._context.backend))[:80]
