@@ -6,7 +6,8 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -52,6 +53,15 @@ def read(manager: ConnectionManager, shard: str, statement: str) -> list[tuple[o
 def commands(server: Server) -> dict[str, int]:
     rows = server.sql("SHOW GLOBAL STATUS LIKE 'Com\\_%'")
     return {name.removeprefix("Com_"): int(count) for name, count in rows}
+
+
+def sockets() -> int:
+    """Return how many sockets this process has open."""
+    count = 0
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # that of the listing itself
+            count += str(descriptor.readlink()).startswith("socket:")
+    return count
 
 
 @contextmanager
@@ -268,6 +278,18 @@ def test_a_long_answer_left_early_is_ended(cluster: Cluster, mysql_fleet: MySQLF
 
     wait_until(lambda: not running(mysql_fleet), what="end of the statements")
     assert cluster.query(PINNED, (1,)).all()
+
+
+def test_a_long_answer_left_early_keeps_no_socket(cluster: Cluster) -> None:
+    kept = []
+    before = sockets()
+    for _ in range(3):
+        result = cluster.query(LONG, (1,))
+        kept.append(result._rows)
+        next(kept[-1])
+        result.close()
+
+    assert sockets() == before
 
 
 def test_a_long_answer_that_is_forgotten_is_ended(
