@@ -4,9 +4,10 @@ import pytest
 
 from guarding import TOKEN, control_of, place_of
 from managers import manager_of
-from shardhash.db import guard
+from shardhash.db import guard, sql
 from shardhash.db.guard import Identity
-from shardhash.db.sql import CONTROL_TABLES, SlotState
+from shardhash.db.sql import CONTROL_TABLES, ControlPlace, SlotState
+from shardhash.db.topology import Backend
 from shardhash.errors import LeaseLostError, PreflightError
 from shardhash.slots import SlotSet
 
@@ -197,6 +198,14 @@ def test_every_slot_gets_a_row(shard, count):
             SlotState.FENCED: SlotSet(),
             SlotState.FOREIGN: SlotSet(range(count)) - owned,
         }
+
+
+@pytest.mark.parametrize("kind", list(Backend))
+def test_runs_are_found_without_a_number_below_zero(kind):
+    """MySQL 8 numbers rows without a sign, so that slot 0 less number 1 is its error 1690."""
+    statement = sql.read_slot_runs(ControlPlace(kind, "db"), "m").sql
+
+    assert " - " not in statement
 
 
 def test_filling_completes_what_is_missing_and_changes_no_state(shard):

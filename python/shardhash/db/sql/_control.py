@@ -252,11 +252,14 @@ def read_slots(
 def read_slot_runs(place: ControlPlace, mapping: str) -> Statement:
     """Return a SELECT of state, first and last slot of each run of slots with one state.
 
-    Rows are as few as the runs; a mapping has thousands of slots and few runs.
+    Rows are as few as the runs; a mapping has thousands of slots and few runs. Slot and number
+    are added: MySQL numbers rows without a sign, and refuses a difference below zero.
+
+    Source: https://dev.mysql.com/doc/refman/8.0/en/out-of-range-and-overflow.html
     """
     return Statement(
         "SELECT state, MIN(slot), MAX(slot) FROM (SELECT state, slot, "
-        "slot - ROW_NUMBER() OVER (PARTITION BY state ORDER BY slot) AS run "
+        "slot + ROW_NUMBER() OVER (PARTITION BY state ORDER BY slot DESC) AS run "
         f"FROM {control_table(place, '_shardhash_slots')} "
         f"WHERE mapping = {placeholder(place.backend)}) AS runs GROUP BY state, run",
         (mapping,),
