@@ -194,6 +194,25 @@ def test_a_batch_whose_commit_was_not_heard_of_counts_once(copied, monkeypatch):
     assert (pruned.deleted, pruned.kept) == (len(keys_of(*MOVED)), 0)
 
 
+@pytest.mark.parametrize("tries", [1, 2], ids=["heard of", "not heard of"])
+@pytest.mark.parametrize("quarantine", [False, True])
+def test_rows_that_somebody_has_deleted_are_not_counted_as_pruned(
+    copied, monkeypatch, tries, quarantine
+):
+    fleet, work, table, rows = copied
+    verify_table(work, "s1", "s2", table, rows, record=True)
+    gone = [key for key in keys_of(*MOVED) if key < 40]
+    fleet.sql("s1", "DELETE FROM t WHERE id < 40")
+    run_once = work.batch
+    monkeypatch.setattr(work, "batch", lambda shard, do, **how: [
+        run_once(shard, do, **how) for _ in range(tries)][-1])  # fmt: skip
+
+    pruned = prune_pages(work, "s1", table, rows, quarantine=quarantine)
+
+    assert (pruned.gone_already, pruned.kept) == (len(gone), 0)
+    assert pruned.deleted == len(keys_of(*MOVED)) - len(gone)
+
+
 def test_quarantined_rows_come_back_as_they_were(copied):
     fleet, work, table, rows = copied
     before = rows_of(fleet, "s1")

@@ -9,11 +9,21 @@ from dataclasses import dataclass, field
 from shardhash.db.topology import Backend
 from shardhash.errors import PreflightError
 
-__all__ = ["OWN_PREFIX", "Column", "ForeignKey", "Table", "Trigger", "UniqueKey", "differences"]
+__all__ = [
+    "OWN_PREFIX",
+    "Column",
+    "ForeignKey",
+    "Table",
+    "Trigger",
+    "UniqueKey",
+    "differences",
+    "row_fingerprint",
+]
 
 OWN_PREFIX = "_shardhash_"
 """How the names of all objects begin that the toolkit makes in a shard's database."""
 
+_DIGITS = 16
 _INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "integer", "bigint"})
 _TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum"})
 _BINARIES = frozenset({"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"})
@@ -182,12 +192,24 @@ class Table:
 
     @property
     def fingerprint(self) -> str:
-        """Return 16 hex digits that change with columns, keys, users' triggers and references."""
-        parts = (
-            *(self.name, self.columns, self.primary_key, self.unique_keys),
-            *(self.children, self.parents, self.user_triggers, self.delete_triggers),
+        """Return 32 hex digits that change with columns, keys, users' triggers and references.
+
+        The first half changes with the columns and the primary key alone: ``row_fingerprint``.
+        """
+        rest = (
+            *(self.unique_keys, self.children, self.parents),
+            *(self.user_triggers, self.delete_triggers),
         )
-        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+        return _digest((self.name, self.columns, self.primary_key)) + _digest(rest)
+
+
+def row_fingerprint(fingerprint: str) -> str:
+    """Return the part of a table's fingerprint that changes with columns and primary key."""
+    return fingerprint[:_DIGITS]
+
+
+def _digest(parts: tuple[object, ...]) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:_DIGITS]
 
 
 def differences(table: Table, other: Table) -> list[str]:

@@ -37,10 +37,18 @@ _LANES = 2  # two connections delete beside each other; more gained nothing on t
 
 @dataclass(frozen=True, slots=True)
 class PrunedPages:
-    """What a prune by pages did: rows that went and stayed, and the pages that stayed."""
+    """What a prune by pages did, to one page or to several.
 
-    deleted: int
-    kept: int
+    Attributes:
+        deleted: rows that it deleted.
+        kept: rows of the pages that stayed.
+        gone_already: rows that somebody else had deleted since they were verified.
+        kept_pages: the pages that stayed, in their order.
+    """
+
+    deleted: int = 0
+    kept: int = 0
+    gone_already: int = 0
     kept_pages: tuple[Page, ...] = ()
 
 
@@ -59,27 +67,30 @@ def prune_pages(
     pages = [page for page in read_pages(work, shard, table) if not page.is_pruned]
     lanes = 1 if table.backend is Backend.SQLITE else _LANES
 
-    def prune(page: Page) -> tuple[Page, bool, int]:
+    def prune(page: Page) -> PrunedPages:
         pruning = _PagePrune(work, shard, table, rows, page, quarantine)
-        return page, *work.batch(shard, pruning.run)
+        return work.batch(shard, pruning.run)
 
-    deleted = kept = 0
-    kept_pages: list[Page] = []
+    pruned: list[PrunedPages] = []
     with closing(in_lanes(prune, pages, lanes)) as outcomes:
-        for page, is_gone, count in outcomes:
-            if is_gone:
-                deleted += count
-            else:
-                kept += count
-                kept_pages.append(page)
-            work.on_rows(count)
-    kept_pages.sort(key=lambda page: page.number)
-    return PrunedPages(deleted, kept, tuple(kept_pages))
+        for each in outcomes:
+            pruned.append(each)
+            work.on_rows(each.deleted + each.kept)
+    kept_pages = [page for each in pruned for page in each.kept_pages]
+    return PrunedPages(
+        deleted=sum(each.deleted for each in pruned),
+        kept=sum(each.kept for each in pruned),
+        gone_already=sum(each.gone_already for each in pruned),
+        kept_pages=tuple(sorted(kept_pages, key=lambda page: page.number)),
+    )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _PagePrune:
-    """One page, in one transaction."""
+    """One page, in one transaction, which may be run again where its commit was not heard of.
+
+    ``tried`` is what the last try has done, should its commit have arrived.
+    """
 
     work: RowWork
     shard: str
@@ -87,9 +98,10 @@ class _PagePrune:
     rows: RowFilter
     page: Page
     quarantine: bool
+    tried: PrunedPages = PrunedPages()
 
-    def run(self, connection: "Connection") -> tuple[bool, int]:
-        """Return whether the page's rows are gone, and how many they are."""
+    def run(self, connection: "Connection") -> PrunedPages:
+        """Delete the page's rows if they are what they were; return what became of them."""
         table, rows, after, until = self.table, self.rows, self.page.after, self.page.until
         place, operation = self.work.place(self.shard), self.work.operation
         lock_file(connection, table)
@@ -97,25 +109,31 @@ class _PagePrune:
             connection, sql.read_pruned(place, operation, table.name, self.page.number)
         )
         if is_pruned:  # by a try whose commit was not heard of
-            return True, self.page.row_count
+            return self.tried
         mind_references(connection, table, wanted=has_other_children(table))
         [(count, checksum)] = fetch(
             connection, sql.page_checksum(table, rows, after, until, lock=True)
         )
-        if count and (count, checksum) != (self.page.row_count, self.page.checksum):
-            return False, count
-        if not count:  # somebody was quicker: there is nothing left to go
-            run(connection, sql.mark_pruned(place, operation, table.name, self.page.number))
-            return True, 0
+        if count == 0:  # there is nothing left to go
+            self.tried = PrunedPages(gone_already=self.page.row_count)
+        elif (count, checksum) == (self.page.row_count, self.page.checksum):
+            self._delete(connection)
+            self.tried = PrunedPages(deleted=count)
+        else:
+            return PrunedPages(kept=count, kept_pages=(self.page,))
+        run(connection, sql.mark_pruned(place, operation, table.name, self.page.number))
+        return self.tried
+
+    def _delete(self, connection: "Connection") -> None:
+        table, rows, after, until = self.table, self.rows, self.page.after, self.page.until
         if self.quarantine:
+            place, operation = self.work.place(self.shard), self.work.operation
             taken = run(
                 connection, sql.enter_quarantine(place, table, operation, rows, after, until)
             )
             self._check(taken, "put in quarantine")
         deleted = run(connection, sql.delete_page(table, rows, after, until))
         self._check(deleted, "deleted")
-        run(connection, sql.mark_pruned(place, operation, table.name, self.page.number))
-        return True, count
 
     def _check(self, count: int, what: str) -> None:
         if count != self.page.row_count:

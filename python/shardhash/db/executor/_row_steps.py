@@ -10,7 +10,7 @@ from shardhash.db.executor._copy import copy_table, delete_copy
 from shardhash.db.executor._elsewhere import BatchOrder, run_batch
 from shardhash.db.executor._mismatch import mismatch_error
 from shardhash.db.executor._pages import forget_pages
-from shardhash.db.executor._planned import planned_table
+from shardhash.db.executor._planned import planned_table, table_to_prune
 from shardhash.db.executor._prune import PruneRun, PruneTally
 from shardhash.db.executor._prune_pages import prune_pages
 from shardhash.db.executor._quarantine import restore_quarantine
@@ -105,7 +105,7 @@ def _forget_pages(work: Work, step: Step) -> None:
 def _prune_pages(work: Work, step: Step) -> Result:
     """Delete the source's old rows, each page by the proof that its verification recorded."""
     source = step.arguments["source"]
-    table = planned_table(work, source, step.table or "")
+    table = table_to_prune(work, source, step)
     done = prune_pages(
         _Recording.of(work, step),
         source,
@@ -121,7 +121,13 @@ def _prune_pages(work: Work, step: Step) -> Result:
             next_step=f"shardhash shard verify {source} --against {step.arguments['target']} shows "
             "the rows; somebody wrote past the guards",
         )
-    return {"rows": {table.name: {"deleted": done.deleted}}}
+    warnings = []
+    if done.gone_already:
+        warnings.append(
+            f"{table.name}: somebody else has deleted {done.gone_already} of its old rows on "
+            f"{source}" + (": they are not in quarantine" if step.arguments["quarantine"] else "")
+        )
+    return {"rows": {table.name: {"deleted": done.deleted}}, "warnings": warnings}
 
 
 def _prune(work: Work, step: Step) -> Result:
