@@ -289,9 +289,11 @@ class TestWhoReadsTheStateAndComesLate:
 
     def plan_undo(self, shop: Shop, operation: str) -> None:
         """Write down an undo as a process does that writes no more, as ``undo-1``."""
-        plan = undoing.undo_plan(shop.store, shop.store.load()[0], operation).to_json()
+        config = shop.store.load()[0]
+        with shop.operations() as operations:
+            plan = undoing.undo_plan(shop.store, config, operation, operations._reader.fingerprints)
         Journal(shop.store, "undo-1").append(
-            Event.PLANNED, plan=plan, holder="ops@elsewhere:1.1", instead_of=operation
+            Event.PLANNED, plan=plan.to_json(), holder="ops@elsewhere:1.1", instead_of=operation
         )
 
     def assert_that_only_the_undo_goes_on(self, shop: Shop, operation: str) -> None:
@@ -360,6 +362,126 @@ class TestWhoReadsTheStateAndComesLate:
 
             assert operations.list()[-1].phase is Phase.REFUSED
             assert operations.verify().is_clean
+
+    def resume_and_plan_undo(
+        self, shop: Shop, operation: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Resume an operation; the undo is written down after the last look for one."""
+        check = _engine.Engine._check_frozen
+
+        def check_and_plan_undo(engine: Any, work: Any, state: Any) -> None:
+            check(engine, work, state)
+            self.plan_undo(shop, operation)
+
+        with shop.operations() as operations, monkeypatch.context() as patched:
+            patched.setattr(_engine.Engine, "_check_frozen", check_and_plan_undo)
+            operations.resume(operation)
+
+    def test_an_undo_of_what_went_on_to_its_end_can_only_be_ended(
+        self, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        operation = self.stopped(shop, StepKind.HOLD, monkeypatch)
+        self.resume_and_plan_undo(shop, operation, monkeypatch)
+        owners = shop.store.load()[0].mapping("by_k").owners
+
+        with shop.operations() as operations:
+            with pytest.raises(RefusedError, match=f"{operation}, which has ended: done") as error:
+                operations.resume("undo-1")
+            assert "shardhash op abort undo-1" in error.value.next_step
+            operations.abort("undo-1")
+            assert operations.get("undo-1").phase is Phase.ABORTED
+            assert operations.get(operation).phase is Phase.DONE
+            assert operations.verify().is_clean
+            operations.apply(operations.plan_move("s2", "s1", slots="0", freeze=True))
+        assert operations._config.mapping("by_k").owners == owners
+
+    def test_an_undo_of_a_drain_that_went_on_to_its_end_can_be_ended(
+        self, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The drained shard is in no configuration any more."""
+        with shop.operations() as operations:
+            plan = operations.plan_remove("s1", drain=True, freeze=True)
+        operation = stopped_at(shop, StepKind.HOLD, plan, monkeypatch)
+        self.resume_and_plan_undo(shop, operation, monkeypatch)
+
+        with shop.operations() as operations:
+            with pytest.raises(RefusedError, match="has ended: done"):
+                operations.resume("undo-1")
+            operations.abort("undo-1")
+
+            assert operations.get("undo-1").phase is Phase.ABORTED
+        assert shop.keys("s2") == list(range(1, 201))
+
+    def test_an_undo_of_what_has_begun_to_prune_gives_way(
+        self, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        operation = self.stopped(shop, StepKind.HOLD, monkeypatch)
+        runner = _engine.RUNNERS[StepKind.PRUNE_PAGES]
+
+        def prune_and_end(work: Any, step: Any) -> Any:
+            runner.run(work, step)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            changed = _runner.Runner(prune_and_end)
+            runners = {**_engine.RUNNERS, StepKind.PRUNE_PAGES: changed}
+            patched.setattr(_engine, "RUNNERS", runners)
+            with pytest.raises(StoppedError):
+                self.resume_and_plan_undo(shop, operation, monkeypatch)
+
+        with shop.operations() as operations:
+            with pytest.raises(RefusedError, match=f"{operation}, which prunes since") as error:
+                operations.resume("undo-1")
+            assert (
+                f"op abort undo-1, which changes nothing; then shardhash op resume {operation}"
+                in (error.value.next_step)
+            )
+            operations.abort("undo-1")
+            operations.resume(operation)
+            assert operations.verify().is_clean
+
+
+def test_a_table_that_is_altered_while_a_move_is_turned_around_stops_the_undo(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with shop.operations() as operations:
+        plan = operations.plan_split("s1", "s2", freeze=True)
+    operation = stopped_at(shop, StepKind.HOLD, plan, monkeypatch)
+    shop.learn("s2")
+    titles: list[str] = []
+
+    def alter(progress: Any) -> None:
+        if progress.title.startswith("copy orders") and progress.title not in titles:
+            titles.append(progress.title)
+            shop.fleet.sql("s2", "CREATE UNIQUE INDEX one_k ON orders (k)")
+
+    with shop.operations() as operations:
+        with pytest.raises(StoppedError, match="table orders of s2 changed since the plan"):
+            operations.undo(operation, progress=alter)
+        (undo,) = [each.id for each in operations.list() if each.instead_of == operation]
+        on = " ON orders" if shop.fleet.kind == "mysql" else ""
+        shop.fleet.sql("s2", f"DROP INDEX one_k{on}")
+        operations.resume(undo)
+
+    assert shop.keys("s1") == list(range(1, 201))
+    with shop.operations() as operations:
+        assert operations.verify().is_clean
+
+
+def test_a_move_whose_table_has_other_columns_since_is_not_turned_around(
+    mysql_fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop(mysql_fleet)
+    with shop.operations() as operations:
+        plan = operations.plan_split("s1", "s2", freeze=True)
+    operation = stopped_at(shop, StepKind.HOLD, plan, monkeypatch)
+    shop.learn("s2")
+    shop.fleet.sql("s1", "ALTER TABLE orders ADD COLUMN later INT")
+
+    with shop.operations() as operations:
+        with pytest.raises(RefusedError, match="table orders of s1 has other columns"):
+            operations.undo(operation)
+        assert [each.id for each in operations.list() if not each.is_ended] == [operation]
 
 
 def test_what_stops_while_the_store_is_down_says_that_it_stopped(

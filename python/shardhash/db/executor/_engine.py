@@ -96,19 +96,24 @@ class Engine:
 
         Raises:
             UsageError: there is none of that name, or it has ended.
+            RefusedError: another one turns it around, or it was to turn around what has gone on.
             LeaseHeldError: it runs.
             LeaseLostError: another process has gone on with it meanwhile; nothing was done.
             StoppedError: it stopped again.
         """
         journal, state = self._unfinished(operation)
+        self._refuse_overtaken(state)
         with self._taken_over(journal, state) as work:
             if state.phase is Phase.ABORTING:
                 return self._take_back(work, state)
+            self._refuse_overtaken(state)  # now for certain, as the tokens are raised
             self._check_frozen(work, state)
             return self._go_on(work, state.done)
 
     def abort(self, operation: str) -> Report:
         """Take an operation back, so that rows and map are as before it.
+
+        An undo that was overtaken by what it was to turn around has done nothing: it only ends.
 
         Raises:
             RefusedError: it is past the point of no return; the message says what can be done.
@@ -117,6 +122,8 @@ class Engine:
             StoppedError: it stopped half way; abort or resume goes on with taking back.
         """
         journal, state = self._unfinished(operation)
+        if self._overtaker(state) is not None:
+            return _end_overtaken(journal, state)
         with self._taken_over(journal, state) as work:
             self._refuse_past_return(work, state)
             if state.phase is not Phase.ABORTING:
@@ -265,6 +272,39 @@ class Engine:
                     next_step=f"shardhash op resume {other.id}",
                 )
 
+    def _refuse_overtaken(self, state: OperationState) -> None:
+        """Refuse to go on with an undo by whose plan things are not any more.
+
+        Raises:
+            RefusedError: what it was to turn around has gone on.
+        """
+        other = self._overtaker(state)
+        if other is None or state.phase is Phase.ABORTING:
+            return
+        found = f"has ended: {other.phase.value}" if other.is_ended else "prunes since"
+        then = "" if other.is_ended else f"; then shardhash op resume {other.id}"
+        raise RefusedError(
+            f"operation {state.id} was to turn around {other.id}, which {found}",
+            next_step=f"shardhash op abort {state.id}, which changes nothing{then}",
+        )
+
+    def _overtaker(self, state: OperationState) -> OperationState | None:
+        """Return what an undo was to turn around, where that has gone on too far instead.
+
+        It does where it is resumed between the undo's takeover and its plan. Then the undo cannot
+        have begun, as its tokens are the older ones; a new process would have newer ones.
+        """
+        if not state.instead_of or self.store is None:
+            return None
+        (other,) = read_operations(self.store, [state.instead_of])
+        steps = other.plan.steps
+        if all(step.kind is not StepKind.FLIP for step in steps):  # a prune, whose rows come back
+            return None
+        if other.phase is Phase.UNDONE:  # by this one, if it had no step left
+            return None if len(state.done) == len(state.plan.steps) else other
+        is_pruning = any(steps[i].kind is StepKind.PRUNE_PAGES for i in other.begun)
+        return other if other.is_ended or is_pruning else None
+
     @contextmanager
     def _taken_over(self, journal: Journal, state: OperationState) -> Iterator[Work]:
         """Yield the work of an operation of which this process is now the only one."""
@@ -349,6 +389,19 @@ class Engine:
             raise _stopped(work, position, str(error), error.next_step) from error
         except KeyboardInterrupt:
             raise _stopped(work, position, "interrupted", "") from None
+
+
+def _end_overtaken(journal: Journal, state: OperationState) -> Report:
+    """End an undo that has begun nothing."""
+    report = Report(
+        operation=f"abort of {state.plan.operation}",
+        id=state.id,
+        status=Status.DONE,
+        steps_done=0,
+        seconds=0.0,
+    )
+    journal.append(Event.ENDED, phase=Phase.ABORTED.value, report=report.to_json())
+    return report
 
 
 def _standing_shards(plan: Plan, done: Collection[int]) -> list[str]:

@@ -13,6 +13,7 @@ from shardhash.db.executor import Engine, ProgressListener, is_alive
 from shardhash.db.journal import Journal, OperationState, read_operations, request_pause
 from shardhash.db.operations._apply import preflight
 from shardhash.db.operations._planning import PlanningFace, exact_connections
+from shardhash.db.operations._reader import FactReader
 from shardhash.db.operations._undo import undo_plan
 from shardhash.db.operations._verdict import MisplacedRow, TableVerdict, key_text
 from shardhash.db.operations._verify import VerifyReport
@@ -102,7 +103,10 @@ class Operations(PlanningFace):
     def undo(self, operation: str, *, progress: ProgressListener | None = None) -> Report:
         """Turn a move around that has flipped and not pruned, or restore a quarantined prune."""
         journal = Journal(self._needed_store, operation)  # first: what comes later refuses the plan
-        plan = undo_plan(self._needed_store, self._present_config, operation)
+        config = self._present_config
+        with self._connect(config) as connections:
+            read = FactReader(config, config, connections).fingerprints
+            plan = undo_plan(self._needed_store, config, operation, read)
         return self._engine(progress).apply(
             plan, preflight=lambda work: preflight(work, self._present_config), instead_of=journal
         )

@@ -1,10 +1,13 @@
 """What turns a finished step around: moves between flip and prune, prunes with quarantine."""
 
+from collections.abc import Callable, Iterable, Mapping
+
 from shardhash.db.config import Config
 from shardhash.db.journal import OperationState, Phase, read_operations
 from shardhash.db.plan import Plan, Step, StepKind
 from shardhash.db.planning.move import plan_undo
 from shardhash.db.planning.steps import MovingTable, Transfer
+from shardhash.db.schema import row_fingerprint
 from shardhash.db.stores import ConfigStore
 from shardhash.errors import RefusedError
 from shardhash.slots import SlotSet
@@ -16,7 +19,11 @@ _MAY_HAVE_PRUNED = frozenset({Phase.DONE, Phase.ABORTED, Phase.SUPERSEDED})
 """How a prune may have ended that has put rows into quarantine."""
 
 
-def undo_plan(store: ConfigStore, config: Config, operation: str) -> Plan:
+ReadFingerprints = Callable[[str, Iterable[str]], Mapping[str, str]]
+"""Reads what changes with the schema of tables of a shard, by ``shard.table``."""
+
+
+def undo_plan(store: ConfigStore, config: Config, operation: str, read: ReadFingerprints) -> Plan:
     """Return the plan that turns an operation around.
 
     Raises:
@@ -26,7 +33,7 @@ def undo_plan(store: ConfigStore, config: Config, operation: str) -> Plan:
     (state,) = read_operations(store, [operation])
     flips = [i for i, step in enumerate(state.plan.steps) if step.kind is StepKind.FLIP]
     if flips:
-        return _turned_around(state, config, flips)
+        return _turned_around(state, config, flips, read)
     restores = _restores(state)
     if restores and state.phase in _MAY_HAVE_PRUNED:
         return Plan(
@@ -54,7 +61,9 @@ def _ended(state: OperationState, next_step: str) -> RefusedError:
     )
 
 
-def _turned_around(state: OperationState, config: Config, flips: list[int]) -> Plan:
+def _turned_around(
+    state: OperationState, config: Config, flips: list[int], read: ReadFingerprints
+) -> Plan:
     steps = state.plan.steps
     pruned = [i for i in state.begun if steps[i].kind is StepKind.PRUNE_PAGES]
     back = _way_back(state.plan, [steps[i] for i in flips])
@@ -78,7 +87,25 @@ def _turned_around(state: OperationState, config: Config, flips: list[int]) -> P
             f"operation {state.id} has not flipped: nothing is to be turned around",
             next_step=f"shardhash op abort {state.id}",
         )
-    return plan_undo(state.plan, state.id, _transfer(state.plan), config_version=config.version)
+    transfer = _transfer(state.plan)
+    names = [table.name for table in transfer.tables]
+    found = {**read(transfer.source, names), **read(transfer.target, names)}
+    _check_rows(state, found)
+    return plan_undo(
+        state.plan, state.id, transfer, config_version=config.version, fingerprints=found
+    )
+
+
+def _check_rows(state: OperationState, found: Mapping[str, str]) -> None:
+    """Refuse where old rows could not be compared any more with what was recorded of them."""
+    for path, planned in state.plan.fingerprints.items():
+        if row_fingerprint(found.get(path, planned)) != row_fingerprint(planned):
+            shard, _, table = path.partition(".")
+            raise RefusedError(
+                f"table {table} of {shard} has other columns, or another primary key, than when "
+                f"operation {state.id} was planned",
+                next_step=f"change {table} back to what it was, then undo",
+            )
 
 
 def _way_back(plan: Plan, flips: list[Step]) -> str:

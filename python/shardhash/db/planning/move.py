@@ -136,7 +136,14 @@ def plan_moves(
     )
 
 
-def plan_undo(plan: Plan, operation: str, transfer: Transfer, *, config_version: str) -> Plan:
+def plan_undo(
+    plan: Plan,
+    operation: str,
+    transfer: Transfer,
+    *,
+    config_version: str,
+    fingerprints: MappingABC[str, str],
+) -> Plan:
     """Return the plan that turns a move around after its flip and before its prune.
 
     Once nobody reads by the map of before the flip, the new owner is frozen, the old copy on the
@@ -174,6 +181,7 @@ def plan_undo(plan: Plan, operation: str, transfer: Transfer, *, config_version:
         steps=tuple(steps),
         shards=plan.shards,
         identities=plan.identities,
+        fingerprints=dict(sorted(fingerprints.items())),
         app_stopped=plan.app_stopped,
         point_of_no_return=len(before),
         warnings=(f"turns operation {operation} around: it cannot be resumed then",),
