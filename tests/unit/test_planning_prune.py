@@ -8,7 +8,7 @@ from shardhash.db.plan import Mechanism, Plan
 from shardhash.db.planning.prune import KeyFacts, TableFacts, plan_prune
 from shardhash.db.schema import Column, ForeignKey, Table
 from shardhash.db.topology import Backend, Key, KeyType, Mapping, RangeRule, SlotRule, TableRule
-from shardhash.errors import PreflightError, UsageError
+from shardhash.errors import PreflightError, RefusedError
 
 MAPPING = Mapping(
     name="by_store",
@@ -69,7 +69,7 @@ def test_a_plan_that_was_edited_is_refused():
     document = plan(facts()).to_json()
     document["proof"] = False
 
-    with pytest.raises(UsageError, match="was changed"):
+    with pytest.raises(RefusedError, match="was changed"):
         Plan.from_json(document)
 
 
