@@ -15,9 +15,12 @@ def test_no_operation_shows_or_keeps_a_password(
 ) -> None:
     shop = called_shop(mysql_fleet, directory, environment, call)
     configure(shop, mysql_fleet)
-    ended = [shop.run(*words) for words in commands(shop)]
-    (directory / "password").write_text("wrong-Xq-planted")
-    ended += [shop.run("shard", "prune", "s1", "--apply", *more) for more in ((), ("--json",))]
+    try:
+        ended = [shop.run(*words) for words in commands(shop)]
+        (directory / "password").write_text("wrong-Xq-planted")
+        ended += [shop.run("shard", "prune", "s1", "--apply", *more) for more in ((), ("--json",))]
+    finally:
+        mysql_fleet.server("s1").sql("DROP USER IF EXISTS ops@'%', shop_app@'%'")
 
     assert [each.exit_code for each in ended] == [*[0] * (len(ended) - 2), 1, 1]
     assert leaks(shop, ended) == []

@@ -60,7 +60,7 @@ def test_a_stopped_prune_counts_the_batches_that_ran_beside_the_failed_one(mysql
     with pytest.raises(StoppedError) as stopped:
         prune(mysql_fleet, "s1", by_key(), using="pages")
     gone = 1_500 - len(ids(mysql_fleet, "s1"))
-    assert f"after {gone} rows" in str(stopped.value)
+    assert f"after {gone:,} rows" in str(stopped.value)
     assert "rows that refer to it" in stopped.value.next_step
 
 
