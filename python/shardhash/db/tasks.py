@@ -16,7 +16,18 @@ from typing import Protocol
 
 from shardhash.db.topology import Backend
 
-__all__ = ["ResultColumn", "Row", "ShardRows", "ShardTask", "TaskRunner", "result_columns"]
+__all__ = [
+    "INTEGER_TYPES",
+    "ResultColumn",
+    "Row",
+    "ShardRows",
+    "ShardTask",
+    "TaskRunner",
+    "result_columns",
+]
+
+INTEGER_TYPES = frozenset({"TINYINT", "SMALLINT", "MEDIUMINT", "INT", "BIGINT"})
+"""The server's words for the columns of an answer that hold integers."""
 
 Row = tuple[object, ...]
 

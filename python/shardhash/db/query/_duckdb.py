@@ -8,12 +8,11 @@ from typing import Any, Protocol, TypeVar
 from shardhash.db.drivers import import_extra
 from shardhash.db.reduce import ranks_of
 from shardhash.db.sql import window_rows, window_table
-from shardhash.db.tasks import ResultColumn, Row
+from shardhash.db.tasks import INTEGER_TYPES, ResultColumn, Row
 from shardhash.errors import MemoryCapError, QueryRefusedError
 
 __all__ = ["Inputs", "window_values"]
 
-_WHOLE = frozenset({"TINYINT", "SMALLINT", "MEDIUMINT", "INT", "BIGINT"})
 _MIB = 2**20
 _SQLITE_LIMIT = 2**63
 _HUGEINT_LIMIT = 2**127
@@ -90,7 +89,7 @@ class Numbers:
         if column.type == "DECIMAL" and column.scale is not None and kinds <= {Decimal}:
             self._scale = column.scale
             return "HUGEINT", [v if v is None else _last_digits(v, column.scale) for v in values]
-        if column.type in _WHOLE and kinds <= {int}:
+        if column.type in INTEGER_TYPES and kinds <= {int}:
             return "HUGEINT", values
         if not column.type and kinds <= {int}:
             if sum(abs(value) for value in values if value is not None) >= _SQLITE_LIMIT:

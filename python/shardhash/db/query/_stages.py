@@ -31,14 +31,13 @@ from shardhash.db.reduce import (
     sort_rows,
 )
 from shardhash.db.sql import whole_rows
-from shardhash.db.tasks import ResultColumn, Row, ShardRows
+from shardhash.db.tasks import INTEGER_TYPES, ResultColumn, Row, ShardRows
 from shardhash.db.topology import Backend
 from shardhash.errors import QueryRefusedError
 
 __all__ = ["Stage", "inner_query", "question_of"]
 
-_WHOLE = frozenset({"TINYINT", "SMALLINT", "MEDIUMINT", "INT", "BIGINT"})
-_NUMBERS = _WHOLE | {"DECIMAL", "DOUBLE"}
+_NUMBERS = INTEGER_TYPES | {"DECIMAL", "DOUBLE"}
 """Types whose values compare and add up here as on the server; FLOAT is shown rounded."""
 
 _BLOCK_ROWS = 512
@@ -260,7 +259,7 @@ class _RowMaker:
                 "is not known here",
                 next_step="do it in the inner query, or in the application",
             )
-        is_whole = self._inner[place].type in _WHOLE
+        is_whole = self._inner[place].type in INTEGER_TYPES
         return signed(("ref", place), self._context.lineage(node)) if is_whole else ("ref", place)
 
     def _reference(self, node: exp.Column) -> Function:

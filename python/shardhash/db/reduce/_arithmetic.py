@@ -12,7 +12,7 @@ from datetime import date, datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
-from shardhash.db.tasks import ResultColumn
+from shardhash.db.tasks import INTEGER_TYPES, ResultColumn
 from shardhash.errors import DatabaseError, QueryRefusedError
 
 __all__ = ["Expression", "bind", "compute", "converter", "rounded"]
@@ -125,7 +125,7 @@ def converter(column: ResultColumn) -> Callable[[Any], Any]:
     if column.type == "DECIMAL" and column.scale is not None:
         unit = Decimal(1).scaleb(-column.scale)
         return lambda value: _decimal(value, unit)
-    if column.type in ("TINYINT", "SMALLINT", "MEDIUMINT", "INT", "BIGINT"):
+    if column.type in INTEGER_TYPES:
         return lambda value: None if value is None else int(_rounded(value))
     if column.type in ("DOUBLE", "FLOAT"):
         return lambda value: None if value is None else float(value) + 0.0  # no server shows -0
