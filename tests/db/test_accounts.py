@@ -116,6 +116,24 @@ def test_revoking_the_last_database_drops_the_account(mariadb, operator, account
     assert not read_grants(operator, account, "%").exists
 
 
+def test_an_account_that_was_not_granted_anything_yet_is_dropped_too(
+    mariadb, operator, account, database
+):
+    mariadb.sql("CREATE USER %s@'%%' IDENTIFIED BY 'one'", [account])
+
+    apply_grants(operator, plan_revoke(account, "%", database, read_grants(operator, account, "%")))
+
+    assert not read_grants(operator, account, "%").exists
+
+
+def test_an_account_with_another_database_stays(mariadb, operator, account, database):
+    set_up(operator, account, database)
+
+    apply_grants(operator, plan_revoke(account, "%", "other", read_grants(operator, account, "%")))
+
+    assert may(mariadb, account, "one", f"SELECT * FROM {database}.t")
+
+
 def test_no_repr_shows_the_password(operator, account, database):
     plan = set_up(operator, account, database, password="planted-secret")
     facts = read_grants(operator, account, "%")

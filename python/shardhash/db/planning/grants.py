@@ -78,12 +78,13 @@ def plan_app_user(
 def plan_revoke(user: str, host: str, database: str, facts: GrantFacts) -> GrantPlan:
     """Return what takes one database away from the account, and the account if nothing is left.
 
-    That is one statement: between two of them a crash would leave an account without rights.
+    That is one statement: between two of them a crash would leave an account without rights. One
+    that a crash left so, made and not yet granted anything, goes too.
     """
     pattern = _escape_pattern(database)
     held = facts.databases.get(pattern, frozenset())
     steps = [_revoke(user, host, pattern, database, sorted(held))] if held else []
-    if held and not facts.elsewhere and set(facts.databases) == {pattern}:
+    if facts.exists and not facts.elsewhere and set(facts.databases) <= {pattern}:
         steps = [(f"drop {_account(user, host)}", Statement("DROP USER %s@%s", (user, host)))]
     return GrantPlan(
         account=_account(user, host),
