@@ -56,7 +56,7 @@ def planned_undo(plan: Plan) -> Plan:
         target="target",
         tables=[MovingTable("orders", "store_id", 1)],
     )
-    return plan_undo(plan, OPERATION, transfer, config_version="v1")
+    return plan_undo(plan, OPERATION, transfer, config_version="v1", fingerprints={})
 
 
 class Programs:
