@@ -59,7 +59,7 @@ def _watch_files(points: Points) -> None:
     from sqlalchemy import Engine, event
     from sqlalchemy.engine.default import DefaultDialect
 
-    from shardhash.db.connections._pools import FilePool
+    from shardhash.db.connections._file_pool import FilePool
 
     @event.listens_for(Engine, "before_cursor_execute")
     def before(conn: Any, cursor: Any, statement: str, *_: object) -> None:

@@ -13,8 +13,10 @@ from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from shardhash.db import sql
-from shardhash.db.connections._pools import FilePool, ServerPool, interrupter
+from shardhash.db.connections._engines import interrupter
+from shardhash.db.connections._file_pool import FilePool
 from shardhash.db.connections._retry import Retrier, RetryPolicy
+from shardhash.db.connections._server_pool import ServerPool
 from shardhash.db.connections._sessions import Session
 from shardhash.db.drivers import Place, Secrets, SessionSettings
 from shardhash.db.ports import Chooser, Clock, SecretResolver, Topology
