@@ -1,12 +1,13 @@
 """Rows of one answer, made of the shards' answers as a reduction says."""
 
 import sqlite3
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from operator import itemgetter
 from typing import Any
 
-from shardhash.db.query._reduction import Groups, Reduction
+from shardhash.db.query._reduction import SQLITE_AVERAGE, Groups, Reduction
 from shardhash.db.reduce import (
     Expression,
     MemoryCap,
@@ -19,7 +20,7 @@ from shardhash.db.reduce import (
     sort_rows,
 )
 from shardhash.db.tasks import ResultColumn, Row, ShardRows
-from shardhash.errors import UsageError
+from shardhash.errors import DatabaseError, UsageError
 
 __all__ = ["answer_of", "limit_of"]
 
@@ -40,9 +41,12 @@ def limit_of(reduction: Reduction, values: Sequence[object]) -> tuple[int, int |
     for name, number in (("OFFSET", offset), ("LIMIT", limit)):
         if number is None and name == "LIMIT" and reduction.limit is None:
             continue
-        if type(number) is not int or number < 0:
+        is_small = type(number) is int and number < 0 and not reduction.takes_negative_limits
+        if type(number) is not int or is_small:
             raise UsageError(f"{name} is {number!r}: it must be a whole number, 0 or more")
-    return int(offset), limit  # type: ignore[call-overload, return-value]
+    if reduction.takes_negative_limits and limit is not None and limit < 0:  # type: ignore[operator]
+        limit = None
+    return max(0, int(offset)), limit  # type: ignore[call-overload, return-value]
 
 
 def answer_of(
@@ -54,7 +58,7 @@ def answer_of(
         MemoryCapError: groups need more than `memory` bytes.
     """
     offset, limit = limit_of(reduction, values)
-    end = None if limit is None else offset + limit
+    end = None if limit is None or offset + limit > sys.maxsize else offset + limit
     if reduction.groups is not None:
         rows = iter(_group_rows(answers, reduction.groups, values, memory))
         return reduction.groups.columns, islice(rows, offset, end)
@@ -127,6 +131,8 @@ class _Evaluator:
             kind = groups.plan.folds[expression[1]].kind
             if kind in _KEPT:
                 return function
+            if not column.type:
+                return lambda state: _in_64_bits(function(state))
         convert = converter(column)
         return lambda state: convert(function(state))
 
@@ -139,7 +145,30 @@ class _Evaluator:
             self._sqlite = sqlite3.connect(":memory:", check_same_thread=False)
         run = self._sqlite.execute
         statement = f"SELECT {text}"
-        return lambda state: run(statement, [f(state) for f in functions]).fetchone()[0]
+        if text == SQLITE_AVERAGE:  # an average has no bounds, its sum is a REAL
+            total, count = functions
+            return lambda state: run(statement, (_real(total(state)), count(state))).fetchone()[0]
+        return lambda state: run(statement, [_in_64_bits(f(state)) for f in functions]).fetchone()[
+            0
+        ]
+
+
+def _real(total: Any) -> Any:
+    return None if total is None else float(total)
+
+
+def _in_64_bits(value: Any) -> Any:
+    """Return a value of SQLite, whose whole numbers have 64 bits.
+
+    Raises:
+        DatabaseError: it has more.
+    """
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise DatabaseError(
+            "integer overflow: a sum of whole numbers over the shards has more than 64 bits",
+            next_step="add up CAST(... AS REAL) instead",
+        )
+    return value
 
 
 def _is_kept(
@@ -151,12 +180,12 @@ def _is_kept(
     fold = groups.plan.folds[expression[1]]
     if fold.kind in _KEPT:
         return True
+    if not column.type:
+        return False
     summed = partials[fold.index]  # a sum of decimals of one scale has that scale
     return (
         fold.kind == "sum"
         and summed.type == column.type
-        and (
-            not column.type
-            or (column.type == "DECIMAL" and summed.scale == column.scale is not None)
-        )
+        and column.type == "DECIMAL"
+        and summed.scale == column.scale is not None
     )

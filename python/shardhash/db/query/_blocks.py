@@ -91,9 +91,10 @@ def is_strict_key(scope: Scope, node: exp.Expr) -> bool:
 
 def has_aggregate(select: exp.Expr) -> bool:
     """Tell whether a SELECT makes one row of many, by a function or by GROUP BY."""
-    if select.args.get("group") or select.args.get("having"):
+    if select.args.get("group"):
         return True
-    return any(map(is_aggregate, walk_here([*select.expressions, select.args.get("order")])))
+    places = [select.args.get("having"), select.args.get("order")]
+    return any(map(is_aggregate, walk_here([*select.expressions, *places])))
 
 
 def windows_of(select: exp.Select) -> list[exp.Window]:

@@ -20,6 +20,7 @@ __all__ = [
     "split_at",
     "tokens_of",
     "value_of",
+    "without_index_hints",
 ]
 
 _CLAUSES = {
@@ -110,7 +111,12 @@ def tokens_of(text: str, backend: Backend) -> list[Token]:
 def cut(source: str, backend: Backend) -> Clauses:
     """Return the clauses of a SELECT that ``parse`` has understood."""
     tokens = tokens_of(source, backend)
-    start = next(i for i, token in _outer(tokens) if token.token_type is TokenType.SELECT)
+    start = next((i for i, t in _outer(tokens) if t.token_type is TokenType.SELECT), None)
+    if start is None:
+        raise QueryRefusedError(
+            f"{source.split()[0].upper()} over several shards is not understood",
+            next_step="write it as SELECT ... FROM ...",
+        )
     marks: dict[str, int] = {}
     for i, token in _outer(tokens[start:]):
         name = _CLAUSES.get(token.token_type)
@@ -172,6 +178,25 @@ def _outer(tokens: Sequence[Token]) -> Iterator[tuple[int, Token]]:
             yield i, token
         if token.token_type in _OPEN:
             depth += 1
+
+
+def without_index_hints(source: str, backend: Backend) -> str:
+    """Return a statement with blanks for USE, FORCE and IGNORE INDEX (...): no row depends on them.
+
+    A subquery that stands for a table takes none.
+    """
+    tokens, place = tokens_of(source, backend), 0
+    while place + 1 < len(tokens):
+        words = [token.text.upper() for token in tokens[place : place + 2]]
+        place += 1
+        if words[0] not in ("USE", "FORCE", "IGNORE") or words[1] not in ("INDEX", "KEY"):
+            continue
+        start = tokens[place - 1].start
+        while place < len(tokens) and tokens[place].token_type is not TokenType.R_PAREN:
+            place += 1
+        end = tokens[min(place, len(tokens) - 1)].end + 1
+        source = source[:start] + " " * (end - start) + source[end:]
+    return source
 
 
 def value_of(item: Piece, node: exp.Expr, source: str) -> Piece:

@@ -15,10 +15,12 @@ from shardhash.db.query._answer import answer_of, limit_of
 from shardhash.db.query._clauses import cut, parse_tokens
 from shardhash.db.query._explanation import Explanation, ShardStatement, staged
 from shardhash.db.query._facts import Settings, TableFacts, read_definition, read_settings
+from shardhash.db.query._functions import of_earlier_statement
 from shardhash.db.query._options import QueryOptions
 from shardhash.db.query._params import bound, kinds_of
 from shardhash.db.query._plan import ReadPlan, Route
 from shardhash.db.query._reduction import Reduction
+from shardhash.db.query._refusal import refused
 from shardhash.db.query._result import QueryResult
 from shardhash.db.query._routing import Routing
 from shardhash.db.query._stages import Stage, question_of
@@ -35,6 +37,7 @@ __all__ = ["QueryEngine"]
 _PLANS_KEPT = 1024
 _FACTS_KEPT_S = 60.0
 _MIB = 2**20
+_MOST_LIMIT = 2**63 - 1
 _READS = frozenset({"SELECT", "WITH", "SHOW", "EXPLAIN", "DESC", "DESCRIBE", "VALUES", "PRAGMA"})
 
 
@@ -229,6 +232,9 @@ class QueryEngine:
         if options.shards is not None and len(options.shards) == 1:
             return _Named(text, backend)
         tree, tokens = parse_tokens(text.clean, backend)
+        found = of_earlier_statement(tokens)
+        if found:
+            raise refused(found)
         settings = self._check_mode(text, backend, options)
         if isinstance(tree, exp.Insert | exp.Update | exp.Delete):
             return self._write_plan(tree, text, backend, options)
@@ -470,7 +476,7 @@ class _Asker:
 
 def _with_limit(reduction: Reduction, values: Sequence[object]) -> str:
     offset, limit = limit_of(reduction, values)
-    if not reduction.sends_limit or limit is None:
+    if not reduction.sends_limit or limit is None or offset + limit > _MOST_LIMIT:
         return reduction.sql
     return sql.limited(reduction.sql, offset + limit)
 

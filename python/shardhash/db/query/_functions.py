@@ -1,12 +1,19 @@
 """Which functions give the same answer on every shard, and so may be asked of several."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from sqlglot import Token, TokenType
 
 from shardhash.db.query._refusal import Refusal
 
-__all__ = ["AGGREGATES", "OTHER_AGGREGATES", "leaves_nothing", "unknown_function"]
+__all__ = [
+    "AGGREGATES",
+    "OTHER_AGGREGATES",
+    "leaves_nothing",
+    "of_earlier_statement",
+    "unknown_function",
+]
 
 AGGREGATES = frozenset({"COUNT", "SUM", "AVG", "MIN", "MAX"})
 
@@ -59,6 +66,11 @@ _OF_MOMENT = _BARE | frozenset(
 )
 """What may differ each time it is asked, and changes nothing."""
 
+_OF_EARLIER = frozenset(
+    """
+    FOUND_ROWS ROW_COUNT LAST_INSERT_ID LASTVAL CHANGES TOTAL_CHANGES LAST_INSERT_ROWID
+    """.split()  # noqa: SIM905
+)
 _LOCKING_OR_WRITING = frozenset({"INTO", "FOR", "LOCK", "PROCEDURE", "SQL_CALC_FOUND_ROWS"})
 _PUNCTUATION = {TokenType.R_PAREN, TokenType.L_PAREN, TokenType.COMMA}
 _MOMENTS = frozenset({"now", "localtime", "utc"})
@@ -75,6 +87,18 @@ def leaves_nothing(tokens: Sequence[Token]) -> bool:
         if is_word and token.text.split(" ")[0].upper() in _LOCKING_OR_WRITING:
             return False
     return unknown_function(tokens, beside=_OF_MOMENT) is None
+
+
+def of_earlier_statement(tokens: Sequence[Token]) -> Refusal | None:
+    """Return why a statement has no answer: it asks for what an earlier one of its session did."""
+    for token, after in pairwise(tokens):
+        if token.text.upper() in _OF_EARLIER and after.token_type is TokenType.L_PAREN:
+            return Refusal(
+                f"{token.text.upper()}() tells of an earlier statement of the same session, and "
+                "each statement may run in another",
+                "run both statements on one connection: with cluster.connection(mapping, key)",
+            )
+    return None
 
 
 def unknown_function(

@@ -15,10 +15,12 @@ from shardhash.db.query._aggregates import (
 from shardhash.db.query._blocks import is_aggregate, is_strict_key
 from shardhash.db.query._clauses import Piece, dialect, split_at, tokens_of
 from shardhash.db.query._reduction import (
+    SQLITE_AVERAGE,
     Context,
     Groups,
     Order,
     Reduction,
+    check_having,
     check_names,
     limits_of,
     orders_of,
@@ -51,6 +53,7 @@ def group_rows(context: Context, *, counts_keys: bool = True) -> Reduction:
 
 def distinct_rows(context: Context) -> Reduction:
     """Return how distinct rows are told apart over shards; raises as ``group_rows`` does."""
+    check_having(context)
     return _Planner(context).distinct()
 
 
@@ -108,6 +111,7 @@ class _Planner:
             self._partial.add(text)
         keys = []
         for text, node in entries:
+            self._check_identity(text, node)
             weight = self._context.weight(text, node)
             keys.append(self._partial.add(weight or text))
         outputs = tuple(self._fold(Fold("first", self._partial.add(text))) for text, _ in entries)
@@ -140,6 +144,7 @@ class _Planner:
             ),
             limit=limit,
             offset=offset,
+            takes_negative_limits=self._context.backend is Backend.SQLITE,
             notes=self._notes(has_having=bool(having), has_limit=limit is not None),
         )
 
@@ -168,8 +173,19 @@ class _Planner:
 
     def _identity(self, text: str, node: exp.Expr) -> int:
         """Return the column that tells groups apart as the server does."""
+        self._check_identity(text, node)
         weight = self._context.weight(text, node)
         return self._partial.add(f"MIN({weight})" if weight else text)
+
+    def _check_identity(self, text: str, node: exp.Expr) -> None:
+        """Refuse what servers show as a number or as bytes, whichever way they group."""
+        lineage = self._context.lineage(node)
+        if lineage is not None and lineage.column.data_type == "bit":
+            raise QueryRefusedError(
+                f"{text[:80]} is a BIT column, which a server shows as a number or as bytes, "
+                "depending on how it finds the groups or distinct rows",
+                next_step=f"take {text[:80]} + 0 in place of it",
+            )
 
     # Expressions
 
@@ -262,7 +278,7 @@ class _Planner:
 
     def _average(self, total: Expression, count: Expression) -> Expression:
         if self._context.backend is Backend.SQLITE:
-            return "sqlite", "CAST(? AS REAL) / ?", total, count
+            return "sqlite", SQLITE_AVERAGE, total, count
         return "avg", total, count
 
     def _extreme(self, call: Aggregate) -> Expression:
@@ -302,7 +318,8 @@ class _Planner:
             identity.append(self._identity(text, node))
             if text not in self._apart:
                 self._apart.append(text)
-        value = self._partial.add(call.arguments[0])
+        exact = context.exact_number(call.arguments[0], nodes[0])
+        value = self._partial.add(exact or call.arguments[0])
         count = Fold("distinct count", value, identity=tuple(identity))
         total = Fold("distinct sum", value, identity=tuple(identity))
         if call.name == "COUNT":

@@ -9,7 +9,7 @@ from shardhash.db import sql
 from shardhash.db.config import Config
 from shardhash.db.mapping import KeyRouter
 from shardhash.db.query._blocks import Analysis, Block, has_aggregate, is_strict_key, windows_of
-from shardhash.db.query._clauses import cut, tokens_of
+from shardhash.db.query._clauses import cut, tokens_of, without_index_hints
 from shardhash.db.query._facts import FactsOf, TableFacts
 from shardhash.db.query._functions import leaves_nothing, unknown_function
 from shardhash.db.query._groups import distinct_rows, group_rows
@@ -293,6 +293,8 @@ class ReadPlan:
     def _owned_only(self, shard: str) -> str:
         """Return the statement, without the rows that a shard holds and does not own."""
         source = self.text.clean
+        if shard in self.holders_of_unowned:
+            source = without_index_hints(source, self.backend)
         for identifier, facts, has_alias in sorted(
             self.analysis.names, key=lambda name: -int(name[0].meta["start"])
         ):

@@ -9,12 +9,14 @@ from shardhash.db.query._blocks import Analysis, Block, from_of, is_disjoint, wh
 from shardhash.db.query._facts import FactsOf
 from shardhash.db.query._joins import APART, Joins, can_join, follow_both, is_strict
 from shardhash.db.query._refusal import Refusal
-from shardhash.db.query._scopes import Item, Lineage, Node, Scope, nested_queries
+from shardhash.db.query._scopes import Item, Lineage, Node, Scope, nested_queries, walk_here
 from shardhash.db.query._unions import union_of
+from shardhash.db.topology import Backend
 
 __all__ = ["analyze"]
 
 _TABLE_PARTS = {"this", "alias", "hints", "joins"}
+_ROW_NUMBERS = {"rowid", "oid", "_rowid_"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,15 @@ def _block(query: exp.Query, parent: Scope | None, ctes: Queries, analysis: Anal
     )
     analysis.unknown.append("(...)")
     return block
+
+
+def _places(select: exp.Select) -> list[exp.Expr | None]:
+    """Return the parts of a SELECT that hold expressions."""
+    joins = select.args.get("joins") or ()
+    clauses = ("where", "group", "having", "order")
+    return [
+        *select.expressions, *map(select.args.get, clauses), *(j.args.get("on") for j in joins),
+    ]  # fmt: skip
 
 
 def _renames(source: exp.Expr) -> bool:
@@ -103,6 +114,7 @@ class _Reader:
         items = self._scope.items
         block.source_problem = block.source_problem or self._joins.problem(items)
         block.mapping = next((item.mapping for item in items if item.mapping), "")
+        self._check_row_numbers()
         block.driving = [item for item in items if item.mapping and not item.is_nullable]
         self._read_subqueries(condition)
         block.is_disjoint = not block.source_problem and is_disjoint(select, self._scope)
@@ -115,6 +127,21 @@ class _Reader:
 
     def _refuse(self, reason: str, rewrite: str) -> None:
         self._block.source_problem = self._block.source_problem or Refusal(reason, rewrite)
+
+    def _check_row_numbers(self) -> None:
+        """Refuse SQLite's rowid of a sharded table: each shard numbers its rows by itself."""
+        select, found = self._select, self._scope.items
+        facts = next((item.key_facts for item in found if item.key_facts is not None), None)
+        if facts is None or facts.table.backend is not Backend.SQLITE:
+            return
+        for node in walk_here(_places(select)):
+            if not isinstance(node, exp.Column) or node.name.lower() not in _ROW_NUMBERS:
+                continue
+            if self._scope.find(node) is None:
+                self._refuse(
+                    f"{node.name} is a number that each shard gives its rows by itself",
+                    "name the column of the primary key",
+                )
 
     # FROM
 
@@ -144,12 +171,33 @@ class _Reader:
                 self._refuse(f"{side} JOIN beside a comma", "write every join as JOIN ... ON ...")
         item.is_nullable = side in ("LEFT", "FULL")
         on = join.args.get("on")
-        edges = self._edges(on) + self._using(join, before, item)
+        limited = {"": self._scope.items, "LEFT": [item], "RIGHT": before}.get(side, [])
+        edges = [
+            edge
+            for edge in self._edges(on) + self._using(join, before, item)
+            if not self._is_bound_by(edge, limited, is_inner=not side)
+        ]
         self._joins.add(side, before, item, edges)
         if on is not None:
-            limited = {"": self._scope.items, "LEFT": [item], "RIGHT": before}.get(side, [])
             for each in limited:
                 self._scope.pin(on, each)
+
+    def _is_bound_by(self, edge: tuple[Item, Item], limited: list[Item], *, is_inner: bool) -> bool:
+        """Tell whether one key is of the query around, and if so let it limit the other.
+
+        The limits of the other hold in the subquery only.
+        """
+        here = [item for item in edge if item in self._scope.items]
+        if len(here) == 2:
+            return False
+        for item in here:
+            (outer,) = (other for other in edge if other is not item)
+            if item in limited:
+                item.node.follows.append(outer.node)
+            if is_inner:
+                self._block.is_bound = True
+                self._joins.bound.append(item)
+        return True
 
     def _using(self, join: exp.Join, before: list[Item], item: Item) -> list[tuple[Item, Item]]:
         edges = []
@@ -240,15 +288,9 @@ class _Reader:
         if condition is None:
             return
         for one, other in self._edges(condition):
-            if other not in items:
-                one, other = other, one
-            if one in items and other in items:
+            if not self._is_bound_by((one, other), items, is_inner=True):
                 follow_both(one, other)
                 self._joins.strong.append((one, other))
-            elif other in items:  # `one` is of a query around this one
-                other.node.follows.append(one.node)
-                self._block.is_bound = True
-                self._joins.bound.append(other)
         for item in items:
             self._scope.pin(condition, item)
 
@@ -273,13 +315,7 @@ class _Reader:
     # Subqueries in expressions
 
     def _read_subqueries(self, condition: exp.Expr | None) -> None:
-        select = self._select
-        joins = select.args.get("joins") or ()
-        places = [
-            *select.expressions, condition, select.args.get("group"), select.args.get("having"),
-            select.args.get("order"), *(join.args.get("on") for join in joins),
-        ]  # fmt: skip
-        for query in nested_queries(places):
+        for query in nested_queries(_places(self._select)):
             block = _block(query, self._scope, self._ctes, self._analysis)
             if not block.mapping:
                 if block.source_problem:

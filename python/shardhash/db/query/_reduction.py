@@ -9,7 +9,7 @@ from shardhash.db.query._blocks import Block
 from shardhash.db.query._clauses import Clauses, Piece, direction_of, value_of
 from shardhash.db.query._pins import Value, constant
 from shardhash.db.query._scopes import Lineage
-from shardhash.db.query._typing import Ask, padded_collation, weight_of
+from shardhash.db.query._typing import Ask, exact_number, padded_collation, weight_of
 from shardhash.db.reduce import Expression, GroupPlan, SortKey
 from shardhash.db.sql import space_weight
 from shardhash.db.tasks import ResultColumn
@@ -17,16 +17,22 @@ from shardhash.db.topology import Backend
 from shardhash.errors import QueryRefusedError
 
 __all__ = [
+    "SQLITE_AVERAGE",
     "Context",
     "Groups",
     "Order",
     "Reduction",
+    "check_having",
     "check_names",
     "is_star",
     "limits_of",
     "merge_rows",
     "orders_of",
 ]
+
+
+SQLITE_AVERAGE = "CAST(? AS REAL) / ?"
+"""SQL of an average of a sum and a count, as SQLite has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +61,10 @@ class Context:
         """Return SQL that compares in Python as an expression does on the server, if it differs."""
         lineage = self.lineage(node)
         return weight_of(text, lineage, self.clauses.source, ask=self.ask, backend=self.backend)
+
+    def exact_number(self, text: str, node: exp.Expr) -> str | None:
+        """Return SQL of what is added up for an expression, if it is not what the server shows."""
+        return exact_number(text, self.lineage(node), ask=self.ask, backend=self.backend)
 
     def pad(self, text: str, node: exp.Expr) -> bytes:
         """Return what the weight of an expression goes on with in comparisons, or nothing."""
@@ -90,6 +100,7 @@ class Reduction:
     """The statement for each shard, without LIMIT, and what to do with the answers.
 
     Without ``groups``, rows are merged by ``sort``; the last ``hidden`` columns are not shown.
+    ``takes_negative_limits``: a LIMIT below 0 is none, an OFFSET below 0 is 0, as SQLite has it.
     """
 
     sql: str
@@ -98,6 +109,7 @@ class Reduction:
     groups: Groups | None = None
     limit: Value | None = None
     offset: Value | None = None
+    takes_negative_limits: bool = False
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -172,6 +184,16 @@ def check_names(piece: Piece, context: Context) -> None:
         )
 
 
+def check_having(context: Context) -> None:
+    """Refuse HAVING that filters rows, where the rows are not shown as the shards send them."""
+    if context.clauses.having is not None:
+        raise QueryRefusedError(
+            "HAVING without GROUP BY or an aggregate, beside DISTINCT, a window or over the answer "
+            "of an inner query",
+            next_step="write its condition in WHERE",
+        )
+
+
 def limits_of(context: Context) -> tuple[Value | None, Value | None]:
     """Return LIMIT and OFFSET.
 
@@ -211,6 +233,7 @@ def merge_rows(context: Context) -> Reduction:
         sort=tuple(sort),
         limit=limit,
         offset=offset,
+        takes_negative_limits=context.backend is Backend.SQLITE,
         notes=_merge_notes(context, limit is not None),
     )
 

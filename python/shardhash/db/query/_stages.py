@@ -17,7 +17,7 @@ from shardhash.db.query._answer import answer_of
 from shardhash.db.query._blocks import from_of, has_aggregate
 from shardhash.db.query._clauses import cut, dialect, parse, tokens_of, value_of
 from shardhash.db.query._groups import distinct_rows, group_rows
-from shardhash.db.query._reduction import Context, Reduction, merge_rows
+from shardhash.db.query._reduction import Context, Reduction, check_having, merge_rows
 from shardhash.db.query._result import QueryResult
 from shardhash.db.query._scopes import nested_queries
 from shardhash.db.query._typing import signed
@@ -102,6 +102,7 @@ def _reduction_over(context: Context) -> Reduction:
     """
     if has_aggregate(context.select):
         return group_rows(context, counts_keys=False)
+    check_having(context)
     return distinct_rows(context) if context.clauses.is_distinct else merge_rows(context)
 
 

@@ -14,7 +14,7 @@ from shardhash.db.schema import Column
 from shardhash.db.topology import Backend
 from shardhash.errors import QueryRefusedError
 
-__all__ = ["Ask", "padded_collation", "signed", "weight_of"]
+__all__ = ["Ask", "exact_number", "padded_collation", "signed", "weight_of"]
 
 Ask = Callable[[str], tuple[str, str]]
 """Returns type and collation that a server gives an expression of the statement's FROM."""
@@ -47,6 +47,14 @@ def weight_of(
     if kind == "GEOMETRY":
         raise _unknown(text, "it is a geometry")
     return None
+
+
+def exact_number(text: str, lineage: Lineage | None, *, ask: Ask, backend: Backend) -> str | None:
+    """Return SQL of a FLOAT's exact value, which the server shows rounded; None of other types."""
+    if backend is Backend.SQLITE:
+        return None
+    kind = lineage.column.data_type if lineage is not None else ask(text)[0]
+    return f"({text})+0e0" if kind in _FLOATS else None
 
 
 def padded_collation(

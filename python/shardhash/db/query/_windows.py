@@ -21,6 +21,7 @@ from shardhash.db.query._reduction import (
     Context,
     Order,
     Reduction,
+    check_having,
     check_names,
     is_star,
     limits_of,
@@ -94,6 +95,7 @@ class WindowQuery:
         self._context = context
         self._values = values
         self._inputs = Inputs()
+        check_having(context)
         expressions = context.select.expressions
         places = [n for n, e in enumerate(expressions) if isinstance(e.unalias(), exp.Window)]
         if context.clauses.is_distinct or len(windows_of(context.select)) != len(places):
@@ -146,7 +148,12 @@ class WindowQuery:
         expressions = [sql for window in self._windows.values() for sql in window.sql]
         found = window_values(self._inputs, hidden, types[width:], expressions, memory=memory)
         made = self._sorted(self._rows(rows, width, found), hidden)
-        limits = Reduction(sql="", limit=self._limit, offset=self._offset)
+        limits = Reduction(
+            sql="",
+            limit=self._limit,
+            offset=self._offset,
+            takes_negative_limits=self._context.backend is Backend.SQLITE,
+        )
         offset, limit = limit_of(limits, self._values)
         kept = made[offset : None if limit is None else offset + limit]
         return QueryResult(self._columns, iter(kept), shards=base.shards)

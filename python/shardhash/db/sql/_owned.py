@@ -5,7 +5,7 @@ from datetime import date, datetime
 
 from shardhash.db.schema import Column, Table
 from shardhash.db.sql._keys import distinct_key_expression, intervals, slot_expression
-from shardhash.db.sql._text import literal, table_name
+from shardhash.db.sql._text import literal, quote, table_name
 from shardhash.db.topology import Backend, KeyType, Mapping, RangeRule, RingRule, SlotRule
 
 __all__ = ["owned_condition", "owned_rows"]
@@ -40,6 +40,9 @@ def owned_condition(table: Table, column: Column, mapping: Mapping, shard: str) 
             slot_count=rule.slot_count,
             backend=table.backend,
         )
+        if table.backend is Backend.SQLITE:  # which puts a number of WHERE in the key's place
+            kind = f"typeof({quote(column.name, table.backend)})"
+            slot = f"CASE {kind} WHEN 'real' THEN NULL ELSE {slot} END"
         condition = _in_slots(slot, intervals(unowned))
     return f"({condition or '1 = 0'}) IS NOT TRUE"
 
