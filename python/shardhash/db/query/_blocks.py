@@ -6,6 +6,7 @@ to be local has a ``Refusal``. ``_reader`` makes blocks of a syntax tree.
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from sqlglot import exp
 
@@ -14,9 +15,11 @@ from shardhash.db.query._functions import OTHER_AGGREGATES
 from shardhash.db.query._joins import APART, is_strict
 from shardhash.db.query._refusal import Refusal
 from shardhash.db.query._scopes import Item, Node, Output, Scope, walk_here
+from shardhash.db.schema import Column
 
 __all__ = [
     "Analysis",
+    "Apart",
     "Block",
     "from_of",
     "has_aggregate",
@@ -40,6 +43,7 @@ class Block:
         outputs: its columns; None where they are not known.
         driving: the sharded entries of FROM that no outer join can fill with NULL.
         is_disjoint: its groups or distinct rows are of one shard each.
+        is_one_union: the rows of a set operation's parts are those of every shard together.
         is_bound: each row of the query around it needs rows of its own shard only.
     """
 
@@ -52,6 +56,20 @@ class Block:
     driving: list[Item] = field(default_factory=list)
     is_disjoint: bool = False
     is_bound: bool = False
+    is_one_union: bool = False
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Apart:
+    """A subquery that needs rows of all shards, whatever the row of the query around it.
+
+    ``column`` is what it is compared with, ``inner`` its own, where they are columns of tables.
+    """
+
+    query: exp.Query
+    kind: Literal["scalar", "in", "exists"]
+    column: Column | None = None
+    inner: Column | None = None
 
 
 @dataclass(slots=True)
@@ -62,6 +80,7 @@ class Analysis:
     nodes: list[Node] = field(default_factory=list)
     global_tables: list[TableFacts] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    apart: list[Apart] = field(default_factory=list)
     names: list[tuple[exp.Identifier, TableFacts, bool]] = field(default_factory=list)
     """The name of each sharded table, its facts, and whether it has an alias."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from shardhash.db.connections import ConnectionManager
 from shardhash.db.query._explanation import Explanation
 from shardhash.db.query._text import Params
-from shardhash.errors import WrongShardError
+from shardhash.errors import QueryRefusedError, WrongShardError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -72,5 +72,12 @@ class QueryDispatcher:
         Raises:
             QueryRefusedError: it cannot be told, or shards could not answer it.
         """
-        shards = self._cluster.explain(query, params).shards
-        return tuple(Target(shard, self._cluster, self._cluster.connections) for shard in shards)
+        found = self._cluster.explain(query, params)
+        if found.kind == "steps":
+            raise QueryRefusedError(
+                "the statement is asked in steps: its shards depend on the answers of its parts",
+                next_step="run it with cluster.query, or ask for the parts one by one",
+            )
+        return tuple(
+            Target(shard, self._cluster, self._cluster.connections) for shard in found.shards
+        )

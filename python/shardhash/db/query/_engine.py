@@ -12,8 +12,9 @@ from shardhash.db.config import Config
 from shardhash.db.connections import ConnectionManager
 from shardhash.db.mapping import KeyRouter
 from shardhash.db.query._answer import answer_of, limit_of
+from shardhash.db.query._apart import Substitution, places_of, with_marks
 from shardhash.db.query._clauses import cut, parse_tokens
-from shardhash.db.query._explanation import Explanation, ShardStatement, staged
+from shardhash.db.query._explanation import Explanation, ShardStatement, in_steps, staged, united
 from shardhash.db.query._facts import Settings, TableFacts, read_definition, read_settings
 from shardhash.db.query._functions import of_earlier_statement
 from shardhash.db.query._options import QueryOptions
@@ -23,6 +24,7 @@ from shardhash.db.query._reduction import Reduction
 from shardhash.db.query._refusal import refused
 from shardhash.db.query._result import QueryResult
 from shardhash.db.query._routing import Routing
+from shardhash.db.query._sets import UnionText, joined_answers
 from shardhash.db.query._stages import Stage, question_of
 from shardhash.db.query._text import Params, QueryText, read_text, render, values_of
 from shardhash.db.query._windows import WindowQuery
@@ -30,7 +32,7 @@ from shardhash.db.query._writes import WritePlan, owner_of_written
 from shardhash.db.tasks import ResultColumn, Row, ShardRows, ShardTask, TaskRunner
 from shardhash.db.topology import Backend, TableRule
 from shardhash.db.workers import PlainReader
-from shardhash.errors import PreflightError, QueryRefusedError, UsageError
+from shardhash.errors import DatabaseError, PreflightError, QueryRefusedError, UsageError
 
 __all__ = ["QueryEngine"]
 
@@ -90,7 +92,13 @@ class QueryEngine:
             return plan.run(params, best_effort=options.best_effort)
         values = bound(values_of(plan.text.names, params), plan.backend)
         memory = options.memory_mb * _MIB
-        route = self._route(plan, values, options)
+        try:
+            route = self._route(plan, values, options)
+        except QueryRefusedError as refusal:
+            union = plan.union
+            if union is not None and not plan.analysis.apart:
+                return self._united(plan, union, values, options)
+            return self._with_answers(plan, values, options, refusal)
         if route is None:
             later, question = self._later(plan, values)
             return later.answer(self.query(*question, options), memory=memory)
@@ -104,6 +112,53 @@ class QueryEngine:
         return self._run(
             tasks, options, lambda answers: answer_of(answers, reductions[0], values, memory=memory)
         )
+
+    def _with_answers(
+        self,
+        plan: ReadPlan,
+        values: tuple[object, ...],
+        options: QueryOptions,
+        refusal: QueryRefusedError,
+    ) -> QueryResult:
+        """Answer subqueries first, then the statement with their answers in their places."""
+        places = places_of(plan.text.clean, plan.analysis.apart, plan.backend)
+        if not places:
+            raise refusal
+        asker = self._asker(plan, values)
+        substitution = Substitution(plan.text.clean, values, plan.backend)
+        for place in reversed(places):
+            try:
+                found = self.query(*question_of(place.inner, values), options)
+            except DatabaseError:
+                if asker.has_columns(place.inner):
+                    raise
+                raise refusal from None  # it names a column of the query around it
+            substitution.put(place, found, asker.collation_of)
+        result = self.query(*question_of(substitution.text, substitution.values), options)
+        shown = asker.columns_of(plan.before_limit) if plan.shows_subquery else ()
+        return result.shown_as(shown) if shown else result
+
+    def _united(
+        self, plan: ReadPlan, union: UnionText, values: tuple[object, ...], options: QueryOptions
+    ) -> QueryResult:
+        """Answer a UNION over all shards, as one query where its parts are of one mapping."""
+        columns = self._asker(plan, values).columns_of(union.before_limit)
+        if plan.is_one_union:
+            question = question_of(union.as_one_query(columns), values)
+            return self.query(*question, options).shown_as(columns)
+        answers: list[QueryResult] = []
+        try:
+            answers.extend(self.query(*question_of(part, values), options) for part in union.parts)
+        except BaseException:
+            for answer in answers:
+                answer.close()
+            raise
+        memory = options.memory_mb * _MIB
+        return joined_answers(union, columns, answers, values, memory=memory)
+
+    def _asker(self, plan: ReadPlan, values: tuple[object, ...]) -> "_Asker":
+        shards = self._config.mapping(plan.mapping).shards
+        return _Asker(self._runner, plan, shards[0], values)
 
     def _read_one(
         self, shard: str, plan: ReadPlan, values: tuple[object, ...], options: QueryOptions
@@ -191,8 +246,7 @@ class QueryEngine:
         self, plan: ReadPlan, values: tuple[object, ...]
     ) -> tuple[Stage | WindowQuery, tuple[str, Params]]:
         """Return what is computed here over the answer of a query, and that query."""
-        shard = self._config.mapping(plan.mapping).shards[0]
-        asker = _Asker(self._runner, plan, shard, values)
+        asker = self._asker(plan, values)
         context = plan.context(
             plan.text.clean,
             ask=asker.type_of,
@@ -407,7 +461,17 @@ class QueryEngine:
         if not isinstance(plan, ReadPlan):
             return plan.explain(params)
         values = bound(values_of(plan.text.names, params), plan.backend)
-        route = self._route(plan, values, options)
+        try:
+            route = self._route(plan, values, options)
+        except QueryRefusedError:
+            union = plan.union
+            if union is not None and not plan.analysis.apart:
+                return self._explain_union(plan, union, values, options)
+            places = places_of(plan.text.clean, plan.analysis.apart, plan.backend)
+            if not places:
+                raise
+            parts = [self.explain(*question_of(each.inner, values), options) for each in places]
+            return in_steps(parts, with_marks(plan.text.clean, places))
         if route is None:
             later, question = self._later(plan, values)
             return staged(self.explain(*question, options), later.notes)
@@ -436,6 +500,15 @@ class QueryEngine:
             warnings=plan.warnings(reductions[0], route),
         )
 
+    def _explain_union(
+        self, plan: ReadPlan, union: UnionText, values: tuple[object, ...], options: QueryOptions
+    ) -> Explanation:
+        if plan.is_one_union:
+            columns = self._asker(plan, values).columns_of(union.before_limit)
+            return self.explain(*question_of(union.as_one_query(columns), values), options)
+        parts = [self.explain(*question_of(part, values), options) for part in union.parts]
+        return united(parts, is_distinct=union.is_distinct, is_sorted=bool(union.order))
+
 
 Answer = Callable[[Sequence[ShardRows]], tuple[tuple[ResultColumn, ...], Iterator[Row]]]
 
@@ -460,6 +533,18 @@ class _Asker:
     def columns_of(self, text: str) -> tuple[ResultColumn, ...]:
         """Return the columns that the server gives a statement without LIMIT."""
         return self._ask(sql.limited(text, 0))[0]
+
+    def has_columns(self, text: str) -> bool:
+        """Return whether the server knows all that a statement names."""
+        try:
+            self.columns_of(sql.whole_rows(text))
+        except DatabaseError:
+            return False
+        return True
+
+    def collation_of(self, text: str) -> str:
+        """Return the collation of a query's only column."""
+        return str(self.value_of(sql.collation_probe(text)))
 
     def value_of(self, text: str) -> object:
         """Return the only value of a statement."""

@@ -1,9 +1,9 @@
 """How a query will be run, as text for a person and as JSON."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-__all__ = ["Explanation", "ShardStatement", "staged"]
+__all__ = ["Explanation", "ShardStatement", "in_steps", "staged", "united"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +19,11 @@ class Explanation:
     """Which shards a statement goes to and why, what each is asked, and what is made of it.
 
     Attributes:
-        kind: ``"one shard"``, ``"merge"`` (rows as they are), ``"reduce"`` (partials) or
-            ``"write"``.
+        kind: ``"one shard"``, ``"merge"`` (rows as they are), ``"reduce"`` (partials),
+            ``"steps"`` (subqueries, or the parts of a UNION, are answered first) or ``"write"``.
         mapping: the mapping that decides; empty where only global tables are asked.
-        statements: in the order of the configuration, one for each shard that is asked.
+        statements: in the order of the configuration, one for each shard that is asked; of
+            ``"steps"`` those of the subqueries: what is asked then depends on their answers.
         shard_count: how many shards the mapping has.
         reasons: why these shards.
         reduce: what is done with the answers, step by step.
@@ -40,7 +41,7 @@ class Explanation:
     @property
     def shards(self) -> tuple[str, ...]:
         """Return the names of the shards that are asked."""
-        return tuple(statement.shard for statement in self.statements)
+        return tuple(dict.fromkeys(statement.shard for statement in self.statements))
 
     def to_json(self) -> dict[str, object]:
         """Return the explanation as a JSON object."""
@@ -62,7 +63,7 @@ class Explanation:
     def _lines(self) -> Iterator[str]:
         named = ", ".join(self.shards)
         of = f" of mapping {self.mapping}" if self.mapping else ""
-        yield f"shards    {len(self.statements)} of {self.shard_count}{of}: {named}"
+        yield f"shards    {len(self.shards)} of {self.shard_count}{of}: {named}"
         yield from _block("because", self.reasons)
         shards_of: dict[str, list[str]] = {}
         for statement in self.statements:
@@ -78,6 +79,34 @@ class Explanation:
 def _block(label: str, lines: tuple[str, ...] | list[str]) -> Iterator[str]:
     for number, line in enumerate(lines):
         yield f"{label if not number else '':<10}{line}"
+
+
+def in_steps(parts: Sequence[Explanation], then: str) -> Explanation:
+    """Return how a statement is run whose subqueries are answered first.
+
+    ``then`` is the statement with a mark for each answer.
+    """
+    first = parts[0]
+    steps: list[str] = []
+    for number, part in enumerate(parts, 1):
+        steps += [*part.reduce, f"that is answer {number}"]
+    return replace(
+        first,
+        kind="steps",
+        statements=tuple(statement for part in parts for statement in part.statements),
+        reasons=tuple(dict.fromkeys(reason for part in parts for reason in part.reasons)),
+        reduce=(*steps, f"then run as a query of its own: {then}"),
+        warnings=tuple(dict.fromkeys(w for part in parts for w in part.warnings)),
+    )
+
+
+def united(parts: Sequence[Explanation], *, is_distinct: bool, is_sorted: bool) -> Explanation:
+    """Return how the parts of a UNION are answered one by one."""
+    made = in_steps(parts, "")
+    steps = [*made.reduce[:-1], "string the answers together"]
+    steps += ["leave out equal rows"] if is_distinct else []
+    steps += ["sort them, and cut by LIMIT and OFFSET"] if is_sorted else []
+    return replace(made, reduce=tuple(steps))
 
 
 def staged(inner: Explanation, notes: tuple[str, ...]) -> Explanation:

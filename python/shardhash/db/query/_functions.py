@@ -110,7 +110,7 @@ def unknown_function(
     """
     following = [*tokens[1:], None]
     before: Token | None = None
-    for token, after in zip(tokens, following, strict=True):
+    for place, (token, after) in enumerate(zip(tokens, following, strict=True)):
         name = token.text.upper()
         is_call = after is not None and after.token_type is TokenType.L_PAREN
         is_qualified = before is not None and before.token_type is TokenType.DOT
@@ -132,9 +132,18 @@ def unknown_function(
             continue
         if name in _BARE:
             return _of_session(name)
-        if is_call and _is_word(token) and name not in _KNOWN and name not in _WORDS:
+        is_known = name in _KNOWN or name in _WORDS
+        if is_call and _is_word(token) and not is_known and not _names_columns(tokens, place):
             return _of_session(f"{name}()")
     return None
+
+
+def _names_columns(tokens: Sequence[Token], place: int) -> bool:
+    """Tell whether what seems a call is a query of WITH and its columns: ``t (a, b) AS (``."""
+    while place < len(tokens) and tokens[place].token_type is not TokenType.R_PAREN:
+        place += 1
+    kinds = [token.token_type for token in tokens[place + 1 : place + 3]]
+    return kinds == [TokenType.ALIAS, TokenType.L_PAREN]
 
 
 def _is_word(token: Token) -> bool:

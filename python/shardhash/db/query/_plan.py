@@ -17,6 +17,8 @@ from shardhash.db.query._pins import EVERYWHERE, KeyIn, Pin, Values, only_key, s
 from shardhash.db.query._reader import analyze
 from shardhash.db.query._reduction import Context, Reduction, merge_rows
 from shardhash.db.query._refusal import Refusal, refused
+from shardhash.db.query._scopes import nested_queries
+from shardhash.db.query._sets import UnionText, union_text
 from shardhash.db.query._stages import inner_query
 from shardhash.db.query._text import QueryText
 from shardhash.db.query._typing import Ask
@@ -84,6 +86,12 @@ class ReadPlan:
             QueryRefusedError: it names a table that the configuration does not have.
         """
         block, analysis = analyze(query, facts_of)
+        if "WITH RECURSIVE" in analysis.unknown:
+            raise refused(
+                Refusal(
+                    "WITH RECURSIVE may need rows of all shards at each of its steps", _NAME_SHARD
+                )
+            )
         if analysis.unknown:
             raise refused(
                 block.source_problem
@@ -188,6 +196,28 @@ class ReadPlan:
     def needs_all_rows(self) -> bool:
         """Tell whether it has window functions over the rows of several shards."""
         return needs_all_rows(self.query, self.block.scope)
+
+    @property
+    def union(self) -> UnionText | None:
+        """Return the UNION that the statement is; None where it is none."""
+        if not isinstance(self.query, exp.SetOperation):
+            return None
+        return union_text(self.text.clean, self.query, self.backend)
+
+    @property
+    def is_one_union(self) -> bool:
+        """Tell whether the rows of a UNION's parts are those of every shard together."""
+        return self.block.is_one_union
+
+    @property
+    def shows_subquery(self) -> bool:
+        """Tell whether a subquery stands in the select list, and so may name a column."""
+        return any(True for _ in nested_queries(self.query.expressions))
+
+    @property
+    def before_limit(self) -> str:
+        """Return the statement without its LIMIT."""
+        return cut(self.text.clean, self.backend).before_limit
 
     @property
     def inner(self) -> str | None:

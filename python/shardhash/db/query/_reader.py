@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from shardhash.db.query._blocks import Analysis, Block, from_of, is_disjoint, whole_problem
+from shardhash.db.query._blocks import Analysis, Apart, Block, from_of, is_disjoint, whole_problem
 from shardhash.db.query._facts import FactsOf
 from shardhash.db.query._joins import APART, Joins, can_join, follow_both, is_strict
 from shardhash.db.query._refusal import Refusal
@@ -68,6 +68,17 @@ def _places(select: exp.Select) -> list[exp.Expr | None]:
     return [
         *select.expressions, *map(select.args.get, clauses), *(j.args.get("on") for j in joins),
     ]  # fmt: skip
+
+
+def _may_be_text(query: exp.Query, analysis: Analysis) -> bool:
+    """Tell whether SQLite may take a name in quotes for a text, which a query alone does not have.
+
+    Source: https://sqlite.org/quirks.html#dblquote.
+    """
+    backends = {node.facts.table.backend for node in analysis.nodes if node.facts is not None}
+    if Backend.SQLITE not in backends:
+        return False
+    return any(c.this.args.get("quoted") and not c.table for c in query.find_all(exp.Column))
 
 
 def _renames(source: exp.Expr) -> bool:
@@ -322,17 +333,49 @@ class _Reader:
                     self._block.source_problem = self._block.source_problem or block.source_problem
                 continue
             if self._block.mapping != block.mapping:
+                self._note_apart(query, block)
                 self._refuse(
                     "a subquery reads rows of shards for a row that every shard has", APART
                 )
             elif block.source_problem:
                 self._block.source_problem = self._block.source_problem or block.source_problem
             elif not block.is_bound and not self._is_semijoin(query, block, condition):
+                self._note_apart(query, block)
                 self._refuse(
                     "a subquery needs rows of all shards for each row",
                     "join it to the query around it by the shard key (inner.key = outer.key), or "
                     + APART,
                 )
+
+    def _note_apart(self, query: exp.Query, block: Block) -> None:
+        """Note a subquery that may be answered first, with what it is compared with."""
+        node: exp.Expr | None = query.parent
+        child: exp.Expr = query
+        while node is not None and isinstance(node, exp.Subquery | exp.Paren):
+            child, node = node, node.parent
+        if isinstance(node, exp.Any | exp.All) or _may_be_text(query, self._analysis):
+            return
+        if isinstance(node, exp.Exists):
+            self._analysis.apart.append(Apart(query, "exists"))
+            return
+        is_list, other = False, None
+        if isinstance(node, exp.In) and child is node.args.get("query"):
+            is_list, other = True, node.this
+        if is_list and query.args.get("limit"):
+            return  # MySQL has no such subqueries, and which rows SQLite takes may be chance
+        if isinstance(node, exp.Binary) and isinstance(node, exp.Predicate):
+            other = node.expression if child is node.this else node.this
+        outputs = block.outputs or []
+        inner = outputs[0].lineage if len(outputs) == 1 else None
+        lineage = self._scope.lineage(other) if other is not None else None
+        self._analysis.apart.append(
+            Apart(
+                query,
+                "in" if is_list else "scalar",
+                lineage.column if lineage else None,
+                inner.column if inner else None,
+            )
+        )
 
     def _is_semijoin(self, query: exp.Query, block: Block, condition: exp.Expr | None) -> bool:
         """Tell whether it is ``key IN (SELECT key ...)``, which asks for rows of one shard."""

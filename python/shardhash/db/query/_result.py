@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Self
 
+from shardhash.db.reduce import converter
 from shardhash.db.tasks import ResultColumn, Row
 from shardhash.errors import UsageError
 
@@ -41,6 +42,16 @@ class QueryResult:
         self.failed = failed
         self._rows = rows
         self._close = close
+
+    def shown_as(self, columns: tuple[ResultColumn, ...]) -> "QueryResult":
+        """Return the rows that were not read yet, with other columns of the same kinds."""
+        converters = [converter(column) for column in columns]
+        return QueryResult(
+            columns,
+            (tuple([f(v) for f, v in zip(converters, row, strict=True)]) for row in self._rows),
+            shards=self.shards,
+            close=self.close,
+        )
 
     @property
     def row_count(self) -> int:

@@ -68,6 +68,8 @@ def inner_query(text: str, query: exp.Expr, backend: Backend) -> str | None:
     if not isinstance(source, exp.Table) or ctes is None or ctes.args.get("recursive"):
         return None
     names = [each.alias.lower() for each in ctes.expressions]
+    if any(each.args["alias"].columns for each in ctes.expressions):
+        return None
     return _in_parentheses(text, tokens, TokenType.WITH) if names == [source.name.lower()] else None
 
 

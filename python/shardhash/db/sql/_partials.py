@@ -8,10 +8,14 @@ from collections.abc import Mapping, Sequence
 from shardhash.db.topology import Backend
 
 __all__ = [
+    "cast",
     "chosen_columns",
+    "collation_probe",
     "limited",
+    "no_rows",
     "numbered_columns",
     "partial_rows",
+    "rows_of_union",
     "space_weight",
     "type_probe",
     "weight",
@@ -81,6 +85,35 @@ def weight(expression: str, backend: Backend, *, collation: str, is_padded: bool
         return None
     folded = f"{function}({expression})"
     return f"CASE typeof({expression}) WHEN 'text' THEN {folded} ELSE {expression} END"
+
+
+def cast(expression: str, kind: str) -> str:
+    """Return an expression as a value of a type."""
+    return f"CAST({expression} AS {kind})"
+
+
+def no_rows() -> str:
+    """Return a query of one column without rows."""
+    return "SELECT NULL FROM (SELECT 1 AS _sh_one) AS _sh_one WHERE 1 = 0"
+
+
+def collation_probe(query: str) -> str:
+    """Return a SELECT of the collation of a query's only column; none of its rows matter."""
+    return f"WITH _sh_q (c) AS ({query}) SELECT COLLATION(MAX(c)) FROM _sh_q WHERE 1 = 0"
+
+
+def rows_of_union(
+    union: str, width: int, *, is_distinct: bool, order: Sequence[tuple[int, str]], rest: str
+) -> str:
+    """Return a UNION's rows as a query over them; ``order`` has columns with their directions."""
+    names = [f"_sh_c{n}" for n in range(width)]
+    distinct = "DISTINCT " if is_distinct else ""
+    entries = ", ".join(f"{names[place]}{direction}" for place, direction in order)
+    by = f" ORDER BY {entries}" if order else ""
+    shown = ", ".join(names)
+    return (
+        f"WITH _sh_u ({shown}) AS ({union}) SELECT {distinct}{shown} FROM _sh_u{by} {rest}".rstrip()
+    )
 
 
 def window_table(kinds: Mapping[str, str]) -> str:
