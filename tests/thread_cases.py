@@ -353,3 +353,16 @@ def _shown(value: Any, is_loose: bool) -> Any:
         plain = unicodedata.normalize("NFKD", value.rstrip(" ")).casefold()
         return "str", "".join(sign for sign in plain if not unicodedata.combining(sign))
     return type(value).__name__, value
+
+
+def row_texts(threads: Threads) -> list[tuple[str, str]]:
+    """Return the rows that shards and the one database do not both have, with their tables."""
+    found: list[tuple[str, str]] = []
+    for table in MYSQL_TABLES:
+        statement = f"SELECT * FROM {table}"
+        mine = [repr(row) for row in threads.cluster.query(statement)]
+        others = [repr(row) for row in threads.whole(statement)[1]]
+        found += [(table, row) for row in sorted(set(mine) ^ set(others))]
+        if len(mine) != len(others):
+            found.append((table, f"{len(mine)} rows, expected {len(others)}"))
+    return found

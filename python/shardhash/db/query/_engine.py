@@ -14,9 +14,17 @@ from shardhash.db.mapping import KeyRouter
 from shardhash.db.query._answer import answer_of, limit_of
 from shardhash.db.query._apart import Substitution, places_of, with_marks
 from shardhash.db.query._clauses import cut, parse_tokens
-from shardhash.db.query._explanation import Explanation, ShardStatement, in_steps, staged, united
+from shardhash.db.query._explanation import (
+    Explanation,
+    ShardStatement,
+    asked_now,
+    in_steps,
+    staged,
+    united,
+)
 from shardhash.db.query._facts import Settings, TableFacts, read_definition, read_settings
 from shardhash.db.query._functions import of_earlier_statement
+from shardhash.db.query._moments import moments_of, question_for, with_moments
 from shardhash.db.query._options import QueryOptions
 from shardhash.db.query._params import bound, kinds_of
 from shardhash.db.query._plan import ReadPlan, Route
@@ -92,6 +100,8 @@ class QueryEngine:
             return plan.run(params, best_effort=options.best_effort)
         values = bound(values_of(plan.text.names, params), plan.backend)
         memory = options.memory_mb * _MIB
+        if plan.moments and self._needs_several(plan, values, options):
+            return self._answered_now(plan, values, options)
         try:
             route = self._route(plan, values, options)
         except QueryRefusedError as refusal:
@@ -112,6 +122,31 @@ class QueryEngine:
         return self._run(
             tasks, options, lambda answers: answer_of(answers, reductions[0], values, memory=memory)
         )
+
+    def _needs_several(
+        self, plan: ReadPlan, values: tuple[object, ...], options: QueryOptions
+    ) -> bool:
+        try:
+            route = self._route(plan, values, options)
+        except QueryRefusedError:
+            return True
+        return route is None or not route.is_single
+
+    def _question_now(
+        self, plan: ReadPlan, values: tuple[object, ...]
+    ) -> tuple[str, dict[str, object]]:
+        """Return a statement with the present moment of one shard, for all of them."""
+        columns, row = self._asker(plan, values).row_of(question_for(plan.moments))
+        text = with_moments(plan.text.clean, plan.moments, columns, len(values))
+        return question_of(text, (*values, *row))
+
+    def _answered_now(
+        self, plan: ReadPlan, values: tuple[object, ...], options: QueryOptions
+    ) -> QueryResult:
+        result = self.query(*self._question_now(plan, values), options)
+        if not plan.shows_moment:
+            return result
+        return result.shown_as(self._asker(plan, values).columns_of(plan.before_limit))
 
     def _with_answers(
         self,
@@ -299,6 +334,7 @@ class QueryEngine:
                 next_step="name the shard: shards=[...]; or run it on each with BroadcastQuery",
             )
         plan = ReadPlan.make(text, tree, backend, self._config, self.facts_of)
+        plan.moments = moments_of(text.clean, tokens, backend)
         plan.is_plain = backend is Backend.MYSQL and plan.leaves_nothing(tokens)
         if settings is not None:
             plan.division_scale = settings.division_scale
@@ -461,6 +497,9 @@ class QueryEngine:
         if not isinstance(plan, ReadPlan):
             return plan.explain(params)
         values = bound(values_of(plan.text.names, params), plan.backend)
+        if plan.moments and self._needs_several(plan, values, options):
+            found = self.explain(*self._question_now(plan, values), options)
+            return asked_now(found, [moment.question for moment in plan.moments])
         try:
             route = self._route(plan, values, options)
         except QueryRefusedError:
@@ -533,6 +572,11 @@ class _Asker:
     def columns_of(self, text: str) -> tuple[ResultColumn, ...]:
         """Return the columns that the server gives a statement without LIMIT."""
         return self._ask(sql.limited(text, 0))[0]
+
+    def row_of(self, text: str) -> tuple[tuple[ResultColumn, ...], Row]:
+        """Return the columns of a statement and its only row."""
+        columns, rows = self._ask(text)
+        return columns, rows[0]
 
     def has_columns(self, text: str) -> bool:
         """Return whether the server knows all that a statement names."""

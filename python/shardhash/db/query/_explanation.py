@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-__all__ = ["Explanation", "ShardStatement", "in_steps", "staged", "united"]
+__all__ = ["Explanation", "ShardStatement", "asked_now", "in_steps", "staged", "united"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,13 @@ def in_steps(parts: Sequence[Explanation], then: str) -> Explanation:
         reduce=(*steps, f"then run as a query of its own: {then}"),
         warnings=tuple(dict.fromkeys(w for part in parts for w in part.warnings)),
     )
+
+
+def asked_now(explanation: Explanation, moments: Sequence[str]) -> Explanation:
+    """Return how a statement is run whose present moment is asked of one shard first."""
+    named = ", ".join(dict.fromkeys(moments))
+    reason = f"{named}: asked of one shard, and sent to all as a value"
+    return replace(explanation, reasons=(*explanation.reasons, reason))
 
 
 def united(parts: Sequence[Explanation], *, is_distinct: bool, is_sorted: bool) -> Explanation:

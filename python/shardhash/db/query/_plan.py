@@ -13,6 +13,7 @@ from shardhash.db.query._clauses import cut, tokens_of, without_index_hints
 from shardhash.db.query._facts import FactsOf, TableFacts
 from shardhash.db.query._functions import leaves_nothing, unknown_function
 from shardhash.db.query._groups import distinct_rows, group_rows
+from shardhash.db.query._moments import Moment
 from shardhash.db.query._pins import EVERYWHERE, KeyIn, Pin, Values, only_key, shards_of
 from shardhash.db.query._reader import analyze
 from shardhash.db.query._reduction import Context, Reduction, merge_rows
@@ -71,6 +72,7 @@ class ReadPlan:
     driving: tuple[tuple[KeyRouter, Pin], ...]
     division_scale: int = 4
     is_plain: bool = False
+    moments: tuple[Moment, ...] = ()
     only_key: KeyIn | None = None
     _routes: dict[str, Route] = field(default_factory=dict)
     _described: tuple[object, tuple[ResultColumn, ...]] = (None, ())
@@ -213,6 +215,14 @@ class ReadPlan:
     def shows_subquery(self) -> bool:
         """Tell whether a subquery stands in the select list, and so may name a column."""
         return any(True for _ in nested_queries(self.query.expressions))
+
+    @property
+    def shows_moment(self) -> bool:
+        """Tell whether the present stands in a select list, and so may name a column."""
+        if not isinstance(self.query, exp.Select):
+            return True
+        end = cut(self.text.clean, self.backend).items[-1].tokens[-1].end
+        return any(moment.start <= end for moment in self.moments)
 
     @property
     def before_limit(self) -> str:
