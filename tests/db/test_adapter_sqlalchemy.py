@@ -1,5 +1,6 @@
 """SQLAlchemy's sessions on shards: real models, SQLite and MariaDB."""
 
+import asyncio
 import subprocess
 import sys
 
@@ -22,9 +23,9 @@ from orm_models import (
     make_tables,
 )
 from query_cases import owner
-from shardhash.adapters.sqlalchemy import Router, sessionmaker
+from shardhash.adapters.sqlalchemy import Router, ShardedSession, sessionmaker
 from shardhash.db import Cluster
-from shardhash.errors import QueryRefusedError
+from shardhash.errors import QueryRefusedError, UsageError
 
 
 @pytest.fixture(scope="module", params=["sqlite", pytest.param("mysql", marks=pytest.mark.server)])
@@ -291,3 +292,26 @@ def test_without_a_package_the_pip_command_is_named(package):
 
     assert f"needs the package {package}" in ended.stdout
     assert "pip install 'shardhash[query]'" in ended.stdout
+
+
+def test_async_session_is_refused_before_it_holds_up_an_event_loop(cluster):
+    asyncio_extension = pytest.importorskip(
+        "sqlalchemy.ext.asyncio", reason="greenlet is not installed", exc_type=ImportError
+    )
+
+    made = asyncio_extension.AsyncSession(sync_session_class=ShardedSession, router=Router(cluster))
+
+    with pytest.raises(UsageError, match="event loop") as refused:
+        made.sync_session.scalars(select(Order).where(Order.store_id == ON_S1))
+    assert "asyncio.to_thread" in refused.value.next_step
+
+
+def test_units_of_work_run_in_threads_of_an_event_loop(cluster):
+    def amount_of(key):
+        with sessionmaker(cluster)() as session:
+            return session.scalars(select(Order.id).where(Order.store_id == key)).one()
+
+    async def both():
+        return await asyncio.gather(*(asyncio.to_thread(amount_of, key) for key in (ON_S1, ON_S2)))
+
+    assert asyncio.run(both()) == [100 + ON_S1, 100 + ON_S2]

@@ -1,5 +1,6 @@
 """A session whose objects are on shards."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -50,10 +51,26 @@ class ShardedSession(horizontal_shard.ShardedSession):
     def get_bind(
         self, mapper: Any = None, *, shard_id: str | None = None, **options: Any
     ) -> Engine | Connection:
-        """Return the engine of a shard, or of the one that an object belongs to."""
+        """Return the engine of a shard, or of the one that an object belongs to.
+
+        Raises:
+            UsageError: an ``AsyncSession`` asks.
+        """
+        self._check_not_async()
         if shard_id is None:
             shard_id = self.router.shard_chooser(mapper, options.get("instance"))
         return self.router.engine(shard_id)
+
+    def _check_not_async(self) -> None:
+        """Refuse an ``AsyncSession``: the shards' engines would hold up its event loop."""
+        asyncio = sys.modules.get("sqlalchemy.ext.asyncio")
+        if asyncio is not None and asyncio.async_session(self) is not None:
+            raise UsageError(
+                "an AsyncSession runs this session, and the engines of the shards are not for "
+                "asyncio: each statement would hold up the event loop",
+                next_step="run a unit of work with a session of sessionmaker(cluster) in a thread: "
+                "await asyncio.to_thread(work)",
+            )
 
     def flush(self, objects: Sequence[Any] | None = None) -> None:
         """Write all changes; where a guard refuses one, the map is read anew before the error."""
