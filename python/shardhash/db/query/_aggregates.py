@@ -136,8 +136,6 @@ def as_expression(node: exp.Expr, aggregates: Mapping[str, Expression], leaf: Le
         return aggregates[node.name]
     known = constant(node)
     if known is not None:
-        if isinstance(known.literal, str):
-            raise _unknown(node)
         return ("const", known.literal) if known.mark is None else ("param", known.mark)
     if isinstance(node, exp.Column):
         return leaf(node)

@@ -20,7 +20,7 @@ from shardhash.db.reduce import (
     sort_rows,
 )
 from shardhash.db.tasks import ResultColumn, Row, ShardRows
-from shardhash.errors import DatabaseError, UsageError
+from shardhash.errors import DatabaseError, QueryRefusedError, UsageError
 
 __all__ = ["answer_of", "limit_of"]
 
@@ -103,6 +103,11 @@ class _Evaluator:
             expression[1] if expression[0] == "output" else self._function(expression)
             for expression in groups.sorts
         ]
+        self._computed_sorts = [
+            place
+            for place, expression in enumerate(groups.sorts)
+            if _source(expression, groups)[0] not in ("ref", "sqlite")
+        ]
         self.output = self._outputs(groups, partials)
         """Returns the row of a state."""
 
@@ -114,6 +119,12 @@ class _Evaluator:
         sorts = [
             row[part] if isinstance(part, int) else rounded(part(state)) for part in self._sorts
         ]
+        if any(isinstance(sorts[place], str) for place in self._computed_sorts):
+            raise QueryRefusedError(
+                "the groups of all shards are sorted by a text computed over aggregates, of which "
+                "the server's collation is not known here",
+                next_step="sort by the numbers that decide over the text",
+            )
         return row, tuple(sorts)
 
     def _outputs(
@@ -151,6 +162,11 @@ class _Evaluator:
         return lambda state: run(statement, [_in_64_bits(f(state)) for f in functions]).fetchone()[
             0
         ]
+
+
+def _source(expression: Expression, groups: Groups) -> Expression:
+    """Return what an entry of ORDER BY is computed by, also where it names an output."""
+    return groups.outputs[expression[1]] if expression[0] == "output" else expression
 
 
 def _real(total: Any) -> Any:

@@ -19,6 +19,7 @@ from shardhash.db.query._explanation import (
     ShardStatement,
     asked_now,
     in_steps,
+    named,
     staged,
     united,
 )
@@ -502,15 +503,11 @@ class QueryEngine:
             return asked_now(found, [moment.question for moment in plan.moments])
         try:
             route = self._route(plan, values, options)
-        except QueryRefusedError:
+        except QueryRefusedError as refusal:
             union = plan.union
             if union is not None and not plan.analysis.apart:
                 return self._explain_union(plan, union, values, options)
-            places = places_of(plan.text.clean, plan.analysis.apart, plan.backend)
-            if not places:
-                raise
-            parts = [self.explain(*question_of(each.inner, values), options) for each in places]
-            return in_steps(parts, with_marks(plan.text.clean, places))
+            return self._explain_answers(plan, values, options, refusal)
         if route is None:
             later, question = self._later(plan, values)
             return staged(self.explain(*question, options), later.notes)
@@ -539,12 +536,27 @@ class QueryEngine:
             warnings=plan.warnings(reductions[0], route),
         )
 
+    def _explain_answers(
+        self,
+        plan: ReadPlan,
+        values: tuple[object, ...],
+        options: QueryOptions,
+        refusal: QueryRefusedError,
+    ) -> Explanation:
+        places = places_of(plan.text.clean, plan.analysis.apart, plan.backend)
+        asker = self._asker(plan, values) if places else None
+        if asker is None or not all(asker.has_columns(place.inner) for place in places):
+            raise refusal
+        parts = [self.explain(*question_of(each.inner, values), options) for each in places]
+        return in_steps(parts, with_marks(plan.text.clean, places))
+
     def _explain_union(
         self, plan: ReadPlan, union: UnionText, values: tuple[object, ...], options: QueryOptions
     ) -> Explanation:
         if plan.is_one_union:
             columns = self._asker(plan, values).columns_of(union.before_limit)
-            return self.explain(*question_of(union.as_one_query(columns), values), options)
+            found = self.explain(*question_of(union.as_one_query(columns), values), options)
+            return named(found, columns)
         parts = [self.explain(*question_of(part, values), options) for part in union.parts]
         return united(parts, is_distinct=union.is_distinct, is_sorted=bool(union.order))
 

@@ -1,9 +1,13 @@
 """How a query will be run, as text for a person and as JSON."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-__all__ = ["Explanation", "ShardStatement", "asked_now", "in_steps", "staged", "united"]
+from shardhash.db.sql import union_column
+from shardhash.db.tasks import ResultColumn
+
+__all__ = ["Explanation", "ShardStatement", "asked_now", "in_steps", "named", "staged", "united"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ def in_steps(parts: Sequence[Explanation], then: str) -> Explanation:
         kind="steps",
         statements=tuple(statement for part in parts for statement in part.statements),
         reasons=tuple(dict.fromkeys(reason for part in parts for reason in part.reasons)),
-        reduce=(*steps, f"then run as a query of its own: {then}"),
+        reduce=(*steps, f"ask for the rest, of the shards that it is for: {then}"),
         warnings=tuple(dict.fromkeys(w for part in parts for w in part.warnings)),
     )
 
@@ -114,6 +118,16 @@ def united(parts: Sequence[Explanation], *, is_distinct: bool, is_sorted: bool) 
     steps += ["leave out equal rows"] if is_distinct else []
     steps += ["sort them, and cut by LIMIT and OFFSET"] if is_sorted else []
     return replace(made, reduce=tuple(steps))
+
+
+def named(explanation: Explanation, columns: Sequence[ResultColumn]) -> Explanation:
+    """Return how a UNION is asked as one query, with its own names of columns in what is done."""
+    names = {union_column(place): column.name for place, column in enumerate(columns)}
+    steps = [
+        re.sub(r"\w+", lambda word: names.get(word[0], word[0]), step)
+        for step in explanation.reduce
+    ]
+    return replace(explanation, reduce=tuple(steps))
 
 
 def staged(inner: Explanation, notes: tuple[str, ...]) -> Explanation:

@@ -440,8 +440,12 @@ class _Planner:
 
     def _notes(self, *, has_having: bool, has_limit: bool) -> tuple[str, ...]:
         by = ", ".join(entry.text for entry in self._context.clauses.group)
-        what = "distinct rows" if self._context.clauses.is_distinct and not by else "groups"
-        notes = [f"fold the partial {what}" + (f" by {by}" if by else "")]
+        if by:
+            notes = [f"fold the partial groups by {by}"]
+        elif self._context.clauses.is_distinct:
+            notes = ["leave out rows that several shards have"]
+        else:
+            notes = ["fold the partial results into one row"]
         if has_having:
             notes.append("keep the groups for which HAVING is true")
         if self._context.clauses.order:

@@ -183,8 +183,10 @@ class ReadPlan:
             name = f"{facts.table.name}.{facts.key.name}"
             shards = shards_of(node.limit().cells(values), facts.router)
             if shards is not None:
-                held = ", ".join(sorted(shards)) or "none can match"
-                words.append(f"{name} is limited to keys of: {held}")
+                held = ", ".join(sorted(shards))
+                words.append(
+                    f"{name} is limited to keys of: {held}" if held else f"no {name} can match"
+                )
             elif not facts.pins_exactly:
                 words.append(
                     f"{name} compares by a collation that folds, so a predicate on it may match "

@@ -7,6 +7,7 @@ inside a larger expression is rounded before or after, as the server's plan has 
 """
 
 import operator
+import re
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal
@@ -129,7 +130,17 @@ def converter(column: ResultColumn) -> Callable[[Any], Any]:
         return lambda value: None if value is None else int(_rounded(value))
     if column.type in ("DOUBLE", "FLOAT"):
         return lambda value: None if value is None else float(value) + 0.0  # no server shows -0
-    return lambda value: value
+    return _text if column.type in _TEXTS else lambda value: value
+
+
+_TEXTS = frozenset({"VARCHAR", "CHAR", "TINYBLOB", "MEDIUMBLOB", "LONGBLOB", "BLOB"})
+
+
+def _text(value: Any) -> Any:
+    """Return a value of a text column: what a server makes of others is not known here."""
+    if value is not None and not isinstance(value, str | bytes):
+        raise _refused(value)
+    return value
 
 
 def _decimal(value: Any, unit: Decimal) -> Any:
@@ -163,12 +174,17 @@ def _numbers(*values: Any) -> tuple[Any, ...]:
 
 
 def _refused(*values: Any) -> QueryRefusedError:
-    found = " and ".join(sorted({type(value).__name__ for value in values}))
+    found = " and ".join(sorted({_kind(value) for value in values}))
     return QueryRefusedError(
         f"an expression over aggregates of all shards has operands of type {found}, for which the "
         "server's rules are not known here",
         next_step="select the aggregates as they are, and compute in the application",
     )
+
+
+def _kind(value: Any) -> str:
+    plain = (Decimal, int) if not isinstance(value, bool) else ()
+    return next((kind.__name__ for kind in plain if isinstance(value, kind)), type(value).__name__)
 
 
 def _whole(value: int, *operands: Any) -> int:
@@ -292,9 +308,37 @@ def _towards(rounding: str) -> Callable[[Any], Any]:
     return apply
 
 
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d(\.\d{1,6})?)?", re.ASCII)
+
+
+def _moments(left: Any, right: Any) -> tuple[Any, Any]:
+    """Return two operands as moments if one is, and the other is one or the text of one.
+
+    Source: https://dev.mysql.com/doc/refman/8.0/en/type-conversion.html
+    """
+    operands = left, right
+    if not any(isinstance(each, date) for each in operands):
+        return operands
+    found = [_moment(each) for each in operands]
+    return operands if None in found else (found[0], found[1])
+
+
+def _moment(value: Any) -> datetime | None:
+    if isinstance(value, datetime):
+        return value
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day)
+    if not isinstance(value, str) or not _MOMENT.fullmatch(value):
+        return None
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        return None
+
+
 def _compare(test: Callable[[Any, Any], bool]) -> Callable[[Any, Any], int]:
     def apply(left: Any, right: Any) -> int:
-        left, right = rounded(left), rounded(right)
+        left, right = _moments(rounded(left), rounded(right))
         if type(left) is type(right) and isinstance(left, date | datetime):
             return int(test(left, right))
         if isinstance(left, float) != isinstance(right, float):

@@ -18,6 +18,7 @@ __all__ = [
     "rows_of_union",
     "space_weight",
     "type_probe",
+    "union_column",
     "weight",
     "whole_rows",
     "window_rows",
@@ -102,11 +103,16 @@ def collation_probe(query: str) -> str:
     return f"WITH _sh_q (c) AS ({query}) SELECT COLLATION(MAX(c)) FROM _sh_q WHERE 1 = 0"
 
 
+def union_column(place: int) -> str:
+    """Return the name of a column in ``rows_of_union``."""
+    return f"_sh_c{place}"
+
+
 def rows_of_union(
     union: str, width: int, *, is_distinct: bool, order: Sequence[tuple[int, str]], rest: str
 ) -> str:
     """Return a UNION's rows as a query over them; ``order`` has columns with their directions."""
-    names = [f"_sh_c{n}" for n in range(width)]
+    names = [union_column(place) for place in range(width)]
     distinct = "DISTINCT " if is_distinct else ""
     entries = ", ".join(f"{names[place]}{direction}" for place, direction in order)
     by = f" ORDER BY {entries}" if order else ""
