@@ -1,6 +1,6 @@
 """Private MariaDB servers, and fresh databases on them or in SQLite files, for tests.
 
-``server_fixtures.py`` makes fixtures of it. A server gets a copied data directory, a free port, its
+``server_fixtures.py`` makes fixtures of it; ``server_software.py`` can make the servers MySQL. A server gets a copied data directory, a free port, its
 own socket and temporary directory, the distribution's defaults for durability, and dies with the
 process that started it.
 """
@@ -24,12 +24,11 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
+from server_software import ServerNotInstalledError as ServerNotInstalledError
+from server_software import software
+
 Row = tuple[Any, ...]
 
-HOW_TO_INSTALL = (
-    "no MariaDB server found: install one (Debian: apt-get install mariadb-server), or give the "
-    "URL of one in SHARDHASH_TEST_MYSQL_URL, or leave these tests out with -m 'not server'"
-)
 BINLOG = ("--log-bin=binlog", "--binlog-format=ROW", "--max-binlog-size=4M",
           "--binlog-expire-logs-seconds=1")  # fmt: skip
 TRUSTED = (*BINLOG, "--log-bin-trust-function-creators=1")
@@ -38,7 +37,6 @@ _COMMON = (
     "--no-defaults",
     "--bind-address=127.0.0.1",
     "--innodb-buffer-pool-size=32M",
-    "--innodb-log-file-size=8M",
     "--max-connections=200",
 )
 _START_LIMIT_S = 60.0
@@ -46,10 +44,6 @@ _STOP_LIMIT_S = 20.0
 _SCHEDULER_PAUSE_S = 0.02
 _PR_SET_PDEATHSIG = 1
 _LOCK_WAIT_TIMEOUT = 1205
-
-
-class ServerNotInstalledError(Exception):
-    """The MariaDB binaries are not on this machine."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +122,7 @@ def given_server(url: str) -> Server:
 
 @dataclass(frozen=True)
 class MariaDB(Server):
-    """A private server process. ``kill`` is kill -9; ``start`` brings the same data back."""
+    """A private server process, of MariaDB or MySQL. ``kill`` is kill -9; ``start`` brings the same data back."""
 
     directory: Path = Path()
     options: tuple[str, ...] = ()
@@ -143,7 +137,7 @@ class MariaDB(Server):
                 start_new_session=True, preexec_fn=_die_with_parent(),
             )  # fmt: skip
         self._processes.append(process)
-        wait_until(lambda: self._answers(process), what=f"start of MariaDB on port {self.port}",
+        wait_until(lambda: self._answers(process), what=f"start of a server on port {self.port}",
                    limit_s=_START_LIMIT_S)  # fmt: skip
 
     def stop(self) -> None:
@@ -165,8 +159,9 @@ class MariaDB(Server):
 
     def _command(self) -> list[str]:
         return [
-            str(_binary("mariadbd", "mysqld")),
+            str(software().server()),
             *_COMMON,
+            *software().options,
             f"--datadir={self.directory / 'data'}",
             f"--tmpdir={self.directory / 'tmp'}",
             f"--socket={self.unix_socket}",
@@ -180,7 +175,7 @@ class MariaDB(Server):
         import pymysql
 
         if process.poll() is not None:
-            raise RuntimeError(f"MariaDB did not start ({process.returncode}):\n{self.log}")
+            raise RuntimeError(f"the server did not start ({process.returncode}):\n{self.log}")
         try:
             self.connect().close()
         except pymysql.err.OperationalError:
@@ -204,20 +199,12 @@ def prepare_data(directory: Path) -> Path:
     Raises:
         ServerNotInstalledError: the binaries are not installed.
     """
-    _binary("mariadbd", "mysqld")
-    command = [
-        str(_binary("mariadb-install-db", "mysql_install_db")),
-        "--no-defaults",
-        f"--datadir={directory}",
-        "--auth-root-authentication-method=normal",
-        "--skip-test-db",
-        f"--tmpdir={directory.parent}",
-        "--innodb-log-file-size=8M",
-        *_as_this_user(),
-    ]
+    command = [*software().preparation(directory, directory.parent), *_as_this_user()]
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     if made.returncode:
         raise RuntimeError(f"{command[0]} failed:\n{made.stdout}{made.stderr}")
+    for name in software().own_files:
+        (directory / name).unlink()
     return directory
 
 
@@ -269,15 +256,6 @@ def wait_until(condition: Callable[[], bool], *, what: str, limit_s: float = 20.
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {limit_s} s in vain for: {what}")
         time.sleep(_SCHEDULER_PAUSE_S)
-
-
-def _binary(*names: str) -> Path:
-    places = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
-    for name in names:
-        found = shutil.which(name, path=places)
-        if found:
-            return Path(found)
-    raise ServerNotInstalledError(HOW_TO_INSTALL)
 
 
 def _as_this_user() -> tuple[str, ...]:
