@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from server_software import no_pad_binary
 from servers import Fleet
 from shardhash.testing import Twins
 
@@ -52,12 +53,12 @@ MYSQL_TABLES = {
     "notes": """
         note_id INT PRIMARY KEY, customer BIGINT, body TEXT COLLATE utf8mb4_general_ci,
         huge BIGINT UNSIGNED, at TIME, made YEAR, code VARBINARY(8), half FLOAT, KEY (customer)""",
-    "sessions": """
-        token VARCHAR(20) COLLATE utf8mb4_nopad_bin PRIMARY KEY, customer_id BIGINT,
+    "sessions": f"""
+        token VARCHAR(20) COLLATE {no_pad_binary()} PRIMARY KEY, customer_id BIGINT,
         seen DATETIME, hits INT NOT NULL""",
-    "clicks": """
+    "clicks": f"""
         click_id INT PRIMARY KEY, token VARCHAR(20) COLLATE utf8mb4_general_ci NOT NULL,
-        path VARCHAR(20) COLLATE utf8mb4_nopad_bin, cost DECIMAL(6,2), KEY (token)""",
+        path VARCHAR(20) COLLATE {no_pad_binary()}, cost DECIMAL(6,2), KEY (token)""",
     "visits": """
         day DATE NOT NULL, visit_id INT NOT NULL, customer_id BIGINT, seconds INT,
         rate DECIMAL(5,4), PRIMARY KEY (day, visit_id)""",

@@ -4,6 +4,8 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from server_software import is_mysql, no_pad_binary
+
 SLOTS = 16
 KEYS = [key for key in range(400) if zlib.crc32(b"%d" % key) % SLOTS < 8]
 OTHER_KEYS = [key for key in range(400) if zlib.crc32(b"%d" % key) % SLOTS >= 8]
@@ -116,6 +118,8 @@ TEXTS = {
     "s": ("SET('', 'it''s', 'x', '%d', '1') CHARACTER SET utf8mb4", ["0", "1", "2", "31", "20"]),
     "s64": (f"SET({', '.join(repr(f'v{n}') for n in range(64))})", ["18446744073709551615", "0"]),
 }  # fmt: skip
+if is_mysql():
+    del TEXTS["packed"]
 ALL_BYTES = f"x'{bytes(range(256)).hex()}'"
 BYTES = {
     "b4": ("BINARY(4)", ["'a'", "x'00000000'", "x'ff5c2722'"]),
@@ -132,6 +136,9 @@ BYTES = {
     "g": ("GEOMETRY", ["ST_GeomFromText('POLYGON((0 0,1 0,1 1,0 0))')",
                        "ST_GeomFromText('GEOMETRYCOLLECTION(POINT(0 0))')"]),
 }  # fmt: skip
+if is_mysql():  # whose JSON has no CHECK that can be put off
+    for of_mariadb in ("packed", "checked", "uuid", "i4", "i6"):
+        del BYTES[of_mariadb]
 
 
 def keyed(definition: str, keys: Sequence[str], *, options: str = "", more: str = "") -> list[str]:
@@ -172,7 +179,7 @@ KEYED = {
                     ["1, 'a'", "1, 'b'", "-5, 'z'", "0, ''", "2147483647, 'x'"]),
     "p_ci": keyed("a VARCHAR(20) COLLATE utf8mb4_unicode_ci PRIMARY KEY", FOLDED,
                   options="CHARSET utf8mb4"),
-    "p_nopad": keyed("a VARCHAR(20) COLLATE utf8mb4_nopad_bin PRIMARY KEY",
+    "p_nopad": keyed(f"a VARCHAR(20) COLLATE {no_pad_binary()} PRIMARY KEY",
                      [*FOLDED, "'foo'", "'Foo '", "'foo '", "'FOO'"], options="CHARSET utf8mb4"),
     "p_enum": keyed("a ENUM('z','1','a','2'), s SET('z','a','1'), b BIT(40), PRIMARY KEY (a, s, b)",
                     [f"{a}, {s}, {b}" for a in (1, 2, 4) for s in (0, 5) for b in (0, 2**40 - 1)]),
@@ -270,7 +277,7 @@ STR_KEYS = {
     f"k_{n}": text_keyed(column, texts(*keys), indexed="TEXT" not in column)
     for n, (column, keys) in enumerate({
         "VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci": TEXT_KEYS,
-        "VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin": TEXT_KEYS,
+        f"VARCHAR(20) CHARACTER SET utf8mb4 COLLATE {no_pad_binary()}": TEXT_KEYS,
         "CHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci": TEXT_KEYS,
         "VARCHAR(20) CHARACTER SET latin1 COLLATE latin1_german2_ci": ["a", "A", "ä", "€", "ß"],
         "CHAR(20) CHARACTER SET ucs2": ["a", "中", "b ", "'"],
@@ -300,7 +307,7 @@ DATE_KEYS = {
 }  # fmt: skip
 UUIDS = [f"'{n:08x}-e89b-12d3-a456-{n * 7919:012x}'" for n in range(20)]
 UUID_KEYS = {
-    "k_uuid": text_keyed("UUID", UUIDS),
+    **({} if is_mysql() else {"k_uuid": text_keyed("UUID", UUIDS)}),
     "k_text": text_keyed("CHAR(36) CHARACTER SET utf16 COLLATE utf16_general_ci", UUIDS),
 }
 

@@ -15,6 +15,7 @@ import pytest
 
 import servers
 from hostile_schemas import SLOTS, Case
+from server_software import is_mysql, no_pad_binary
 from servers import Fleet, MariaDB, MySQLFleet
 from shardhash.db.executor import _engine, _runner
 from shardhash.db.operations import Operations
@@ -36,7 +37,7 @@ THERE = (
     ),
     "--default-time-zone=-08:00",
     "--character-set-server=utf8mb4",
-    "--collation-server=utf8mb4_nopad_bin",
+    f"--collation-server={no_pad_binary()}",
     "--max-allowed-packet=1M",
     "--default-storage-engine=MyISAM",
     "--transaction-isolation=READ-COMMITTED",
@@ -81,9 +82,9 @@ def session(fleet: Fleet, shard: str) -> Iterator[Any]:
     """Yield a cursor of a session that takes everything and tells everything, in UTC."""
     with closing(fleet.connect(shard)) as connection, connection.cursor() as cursor:
         cursor.execute("SET sql_mode = 'ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO', NAMES utf8mb4")
-        cursor.execute(
-            "SET time_zone = '+00:00', check_constraint_checks = 0, foreign_key_checks = 0"
-        )
+        cursor.execute("SET time_zone = '+00:00', foreign_key_checks = 0")
+        if not is_mysql():
+            cursor.execute("SET check_constraint_checks = 0")
         cursor.execute(
             "SET innodb_strict_mode = 0, sql_safe_updates = 0, sql_select_limit = DEFAULT"
         )

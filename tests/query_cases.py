@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from server_software import no_pad_binary
 from servers import Fleet
 from shardhash.db import Cluster
 from shardhash.errors import QueryRefusedError
@@ -17,10 +18,10 @@ WHOLE = "whole"
 SLOTS = {"count": 16, "owners": {"s1": "0-5", "s2": "6-10", "s3": "11-15", "s4": ""}}
 """``s4`` owns nothing: it stands empty beside the others."""
 
-MYSQL_TABLES = """
+MYSQL_TABLES = f"""
 CREATE TABLE orders (
     id INT PRIMARY KEY, k INT NOT NULL, city VARCHAR(20) COLLATE utf8mb4_general_ci,
-    tag VARCHAR(20) COLLATE utf8mb4_nopad_bin, amount DECIMAL(10,2), n INT, ratio DOUBLE, day DATE,
+    tag VARCHAR(20) COLLATE {no_pad_binary()}, amount DECIMAL(10,2), n INT, ratio DOUBLE, day DATE,
     size ENUM('small','big','huge'), note CHAR(5) COLLATE utf8mb4_unicode_ci, moment DATETIME(3)
 ) CHARACTER SET utf8mb4;
 CREATE TABLE items (

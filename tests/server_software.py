@@ -5,9 +5,12 @@ rest. ``scripts/fetch-mysql`` fetches a MySQL, and ``make test-mysql`` runs the 
 """
 
 import os
+import re
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +21,9 @@ HOW_TO_INSTALL = (
 )
 
 
+_OF_MARIADB = re.compile(r"\b(UUID|INET4|INET6|COMPRESSED)\b")
+
+
 class ServerNotInstalledError(Exception):
     """The server's binaries are not on this machine."""
 
@@ -26,12 +32,14 @@ class ServerNotInstalledError(Exception):
 class Software:
     """A server program: its ``name``, and the options that its servers get before all others.
 
-    ``own_files`` are those of a data directory that no two servers may share.
+    ``own_files`` are those of a data directory that no two servers may share, ``lasting_options``
+    those that a data directory is made with for good.
     """
 
     name: str
     options: tuple[str, ...]
     own_files: tuple[str, ...] = ()
+    lasting_options: tuple[str, ...] = ()
 
     def server(self) -> Path:
         """Return the server's program."""
@@ -91,11 +99,13 @@ def software() -> Software:
             "MySQL",
             (
                 "--innodb-redo-log-capacity=16M",
+                "--local-infile=ON",
                 "--mysqlx=OFF",
                 "--secure-file-priv=NULL",
                 "--skip-log-bin",
             ),
             own_files=("auto.cnf",),
+            lasting_options=("--lower-case-table-names",),
         )
     return MariaDBSoftware("MariaDB", ("--innodb-log-file-size=8M",))
 
@@ -108,6 +118,47 @@ def is_mysql() -> bool:
 def mariadb_only(reason: str) -> pytest.MarkDecorator:
     """Skip a test where the servers are MySQL; `reason` says what MySQL does not have."""
     return pytest.mark.skipif(is_mysql(), reason=f"mariadb only: {reason}")
+
+
+def mysql_only(reason: str) -> pytest.MarkDecorator:
+    """Skip a test where the servers are MariaDB; `reason` says what MariaDB does not have."""
+    return pytest.mark.skipif(not is_mysql(), reason=f"mysql only: {reason}")
+
+
+def typed(cases: Iterable[Any]) -> list[Any]:
+    """Return parameters of a test, whose text or first text begins with a column's type.
+
+    Those of a type that MySQL does not have are skipped there.
+    """
+    return [
+        pytest.param(case, marks=mariadb_only("its column type"))
+        if _OF_MARIADB.search(case)
+        else pytest.param(case)
+        for case in cases
+    ]
+
+
+def no_pad_binary() -> str:
+    """Return the collation of utf8mb4 that tells all bytes apart, also spaces at the end."""
+    return "utf8mb4_0900_bin" if is_mysql() else "utf8mb4_nopad_bin"
+
+
+def numbers(count: int, database: str = "") -> str:
+    """Return a table, of 1 to `count` in the column ``seq``, for a FROM of its own."""
+    if is_mysql():
+        texts = f"CONCAT('[0', REPEAT(',0', {count - 1}), ']')"
+        return f"JSON_TABLE({texts}, '$[*]' COLUMNS (seq FOR ORDINALITY)) AS numbers"
+    return f"{database}.seq_1_to_{count}" if database else f"seq_1_to_{count}"
+
+
+def isolation_variable() -> str:
+    """Return the variable that names a session's isolation level: MariaDB 11.1 renamed its own."""
+    return "transaction_isolation" if is_mysql() else "tx_isolation"
+
+
+def deadline_variable() -> str:
+    """Return the variable with a session's longest time for a statement, 0 for no end."""
+    return "max_execution_time" if is_mysql() else "max_statement_time"
 
 
 def _binary(*names: str) -> Path:

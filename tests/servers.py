@@ -1,8 +1,8 @@
 """Private MariaDB servers, and fresh databases on them or in SQLite files, for tests.
 
-``server_fixtures.py`` makes fixtures of it; ``server_software.py`` can make the servers MySQL. A server gets a copied data directory, a free port, its
-own socket and temporary directory, the distribution's defaults for durability, and dies with the
-process that started it.
+``server_fixtures.py`` makes fixtures of it; ``server_software.py`` can make the servers MySQL. A
+server gets a copied data directory, a free port, its own socket and temporary directory, the
+distribution's defaults for durability, and dies with the process that started it.
 """
 
 import ctypes
@@ -122,7 +122,7 @@ def given_server(url: str) -> Server:
 
 @dataclass(frozen=True)
 class MariaDB(Server):
-    """A private server process, of MariaDB or MySQL. ``kill`` is kill -9; ``start`` brings the same data back."""
+    """A private server process, also of MySQL: ``kill`` is kill -9; ``start`` brings data back."""
 
     directory: Path = Path()
     options: tuple[str, ...] = ()
@@ -193,13 +193,13 @@ class MariaDB(Server):
         self._processes.clear()
 
 
-def prepare_data(directory: Path) -> Path:
+def prepare_data(directory: Path, *options: str) -> Path:
     """Make an empty data directory to copy servers from, and return it.
 
     Raises:
         ServerNotInstalledError: the binaries are not installed.
     """
-    command = [*software().preparation(directory, directory.parent), *_as_this_user()]
+    command = [*software().preparation(directory, directory.parent), *_as_this_user(), *options]
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     if made.returncode:
         raise RuntimeError(f"{command[0]} failed:\n{made.stdout}{made.stderr}")
@@ -210,7 +210,11 @@ def prepare_data(directory: Path) -> Path:
 
 def start_mariadb(prepared: Path, directory: Path, *options: str) -> MariaDB:
     """Start a server on a copy of the `prepared` data inside `directory`."""
-    shutil.copytree(prepared, directory / "data")
+    lasting = [option for option in options if option.startswith(software().lasting_options)]
+    if lasting:
+        prepare_data(directory / "data", *lasting)
+    else:
+        shutil.copytree(prepared, directory / "data")
     (directory / "tmp").mkdir()
     for attempt in range(3):
         server = MariaDB(

@@ -8,6 +8,7 @@ from pymysql.err import OperationalError
 from sqlalchemy import create_engine
 from sqlalchemy.engine import URL
 
+from server_software import is_mysql
 from shardhash.db.accounts import apply_grants, read_grants
 from shardhash.db.planning.grants import plan_app_user, plan_revoke
 
@@ -45,6 +46,11 @@ def set_up(operator, account, database, password="one"):
     return plan
 
 
+def setting_again(account):
+    """Return what MySQL is told each time: it does not show what its passwords could be told by."""
+    return (f"set the password of {account}@%",) if is_mysql() else ()
+
+
 def may(mariadb, account, password, statement):
     try:
         with closing(mariadb.connect(user=account, password=password)) as connection:
@@ -74,7 +80,7 @@ def test_an_underscore_in_the_name_grants_no_lookalike(mariadb, operator, accoun
 def test_setting_up_twice_plans_nothing(operator, account, database):
     set_up(operator, account, database)
 
-    assert set_up(operator, account, database).statements == ()
+    assert set_up(operator, account, database).titles == setting_again(account)
 
 
 def test_a_changed_password_is_applied(mariadb, operator, account, database):
@@ -104,7 +110,7 @@ def test_more_than_dml_is_taken_back(mariadb, operator, account, database):
 
     plan = set_up(operator, account, database)
 
-    assert plan.titles == (f"revoke DROP on {database}",)
+    assert plan.titles == (*setting_again(account), f"revoke DROP on {database}")
     assert not may(mariadb, account, "one", f"DROP TABLE {database}.t")
 
 

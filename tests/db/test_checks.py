@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from server_software import is_mysql
 from servers import MariaDB, Server
 from shardhash.db.checks import ServerFacts, check_server
 from shardhash.db.config import Config
@@ -49,7 +50,7 @@ def test_settings_are_the_servers_own(mariadb_binlog: MariaDB) -> None:
 
     facts = check(mariadb_binlog)
 
-    assert facts.version.startswith("MariaDB 1")
+    assert facts.version.startswith("MySQL " if is_mysql() else "MariaDB 1")
     assert facts.sql_mode == mode
     assert facts.time_zone == f"SYSTEM ({zone})"
     assert facts.binlog_format == "ROW"
@@ -117,7 +118,8 @@ def test_privileges_of_a_role_count_while_it_is_on(
     try:
         mariadb_binlog.sql(f"GRANT SELECT ON {database}.* TO {role}")
         mariadb_binlog.sql(f"GRANT {role} TO %s@'%%'", [account])
-        mariadb_binlog.sql(f"SET DEFAULT ROLE {role} FOR %s@'%%'", [account])
+        word = "TO" if is_mysql() else "FOR"
+        mariadb_binlog.sql(f"SET DEFAULT ROLE {role} {word} %s@'%%'", [account])
 
         facts = check(mariadb_binlog, database, user=account, password="pw")
     finally:

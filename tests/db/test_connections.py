@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import inspect, text
 
 from managers import config_of, manager_of, update, with_table
+from server_software import deadline_variable, isolation_variable
 from servers import Fleet, MariaDB, MySQLFleet, Server, SQLiteFleet, free_port, wait_until
 from shardhash.db import Config, ConnectionManager
 from shardhash.db.connections import SessionSettings
@@ -199,7 +200,7 @@ def test_a_restarted_server_is_used_again(start_server: Callable[..., MariaDB]) 
 def test_an_operations_session_means_the_same_on_every_server(mysql_fleet: MySQLFleet) -> None:
     mysql_fleet.add("s1")
     query = text(
-        "SELECT @@time_zone, @@sql_mode, @@tx_isolation, @@max_statement_time,"
+        f"SELECT @@time_zone, @@sql_mode, @@{isolation_variable()}, @@{deadline_variable()},"
         " @@innodb_lock_wait_timeout, @@lock_wait_timeout, @@character_set_connection"
     )
 

@@ -1,13 +1,18 @@
 """A shard's objects are made again elsewhere as they are, under any default, and only once."""
 
+from contextlib import closing
+
 import pytest
 
 from copying import table_of, work_on
+from server_software import is_mysql, mariadb_only, no_pad_binary
 from shardhash.db.executor._ddl import create_programs, create_tables
 from shardhash.db.executor._snapshot import copy_snapshot
 from shardhash.db.inspect import list_objects
 from shardhash.errors import DatabaseError, PreflightError
 
+LONG = "LONGTEXT" if is_mysql() else "JSON"  # MySQL has no index on JSON
+UUID = "CHAR(36)" if is_mysql() else "UUID"
 MYSQL_TABLES = {
     "parents": "CREATE TABLE parents (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(10) "
     "CHARACTER SET latin1 NOT NULL COMMENT 'AUTO_INCREMENT=7') AUTO_INCREMENT = 500 "
@@ -15,7 +20,7 @@ MYSQL_TABLES = {
     "a`b%s 'q\\": "CREATE TABLE `a``b%s 'q\\` (`%d` INT PRIMARY KEY, p INT NULL, "
     "n INT, g INT AS (n * 2) STORED, v INT AS (n % 7) VIRTUAL, hidden INT INVISIBLE DEFAULT 5, "
     "d DATETIME(3) NOT NULL DEFAULT '0000-00-00 00:00:00' ON UPDATE CURRENT_TIMESTAMP(3), "
-    "e ENUM('x','it''s') COLLATE utf8mb4_nopad_bin DEFAULT 'x', j JSON, u UUID, "
+    f"e ENUM('x','it''s') COLLATE {no_pad_binary()} DEFAULT 'x', j {LONG}, u {UUID}, "
     "UNIQUE KEY (p, e), KEY pre (j(20)), FULLTEXT KEY f (j), CHECK (n <> 13), "
     "CONSTRAINT fk FOREIGN KEY (p) REFERENCES parents (id) ON UPDATE CASCADE) "
     "ROW_FORMAT=COMPRESSED KEY_BLOCK_SIZE=8",
@@ -45,8 +50,11 @@ def made(backend):
         backend.sql("s1", f"ALTER DATABASE {backend.database('s1')} CHARACTER SET cp1250")
         backend.sql("s2", f"ALTER DATABASE {backend.database('s2')} CHARACTER SET utf8mb4")
     tables = MYSQL_TABLES if backend.kind == "mysql" else SQLITE_TABLES
-    for statement in tables.values():
-        backend.sql("s1", statement)
+    with closing(backend.connect("s1")) as connection:
+        cursor = connection.cursor()
+        cursor.execute("SET sql_mode = ''" if backend.kind == "mysql" else "SELECT 1")
+        for statement in tables.values():
+            cursor.execute(statement)
     if backend.kind == "sqlite":
         backend.sql("s1", "CREATE UNIQUE INDEX i ON parents (name) WHERE id > 3")
     with work_on(backend, "s1", "s2") as work:
@@ -149,7 +157,10 @@ def test_programs_are_made_as_they_are(made):
     [
         "CREATE PROCEDURE p() DELETE FROM {database}.parents",
         "CREATE TRIGGER p AFTER INSERT ON parents FOR EACH ROW DELETE FROM `{database}` . parents",
-        "CREATE VIEW p AS SELECT a.id FROM parents a, mysql.user b",
+        pytest.param(
+            "CREATE VIEW p AS SELECT a.id FROM parents a, mysql.user b",
+            marks=mariadb_only("MySQL's text of a view leaves the view's own database out"),
+        ),
     ],
 )
 def test_a_program_that_names_its_own_database_is_refused(mysql_fleet, statement):

@@ -6,6 +6,7 @@ import pytest
 from pymysql import err
 from pymysql.cursors import SSCursor
 
+from server_software import numbers
 from shardhash.db.drivers._rows import RowCursor
 
 pytestmark = pytest.mark.server
@@ -78,7 +79,7 @@ def test_values_of_all_types_are_those_of_pymysql(connection):
 def test_many_rows_come_in_order_and_the_connection_goes_on(connection):
     for _ in range(2):
         ours, theirs = both(connection, "SELECT seq, seq / 7, REPEAT('x', seq % 90) "
-                                        "FROM seq_1_to_20000")  # fmt: skip
+                                        f"FROM {numbers(20_000)}")  # fmt: skip
 
         assert ours == theirs
 
@@ -88,7 +89,9 @@ def test_a_row_of_more_than_one_packet(connection, mariadb):
     mariadb.sql("SET GLOBAL max_allowed_packet = 64 * 1024 * 1024")
     try:
         with closing(mariadb.connect()) as large:
-            statement = "SELECT seq, REPEAT('x', IF(seq = 2, 17000000, 3)) FROM t_rows.seq_1_to_3"
+            statement = (
+                f"SELECT seq, REPEAT('x', IF(seq = 2, 17000000, 3)) FROM {numbers(3, 't_rows')}"
+            )
             ours, theirs = both(large, statement)
     finally:
         mariadb.sql(f"SET GLOBAL max_allowed_packet = {before}")
@@ -99,14 +102,14 @@ def test_a_row_of_more_than_one_packet(connection, mariadb):
 
 def test_an_answer_that_is_left_early_leaves_the_connection_usable(connection):
     with closing(RowCursor(connection)) as cursor:
-        cursor.execute("SELECT seq FROM seq_1_to_50000")
+        cursor.execute(f"SELECT seq FROM {numbers(50_000)}")
         assert cursor.fetchmany(3) == [(1,), (2,), (3,)]
 
     assert both(connection, "SELECT 1") == [[(1,)], [(1,)]]
 
 
 def test_an_error_half_way_is_raised_and_the_connection_goes_on(connection):
-    statement = "SELECT IF(seq = 9000, (SELECT 1 UNION SELECT 2), seq) FROM seq_1_to_10000"
+    statement = f"SELECT IF(seq = 9000, (SELECT 1 UNION SELECT 2), seq) FROM {numbers(10_000)}"
     with closing(RowCursor(connection)) as cursor:
         cursor.execute(statement)
         with pytest.raises(err.OperationalError, match="more than 1 row"):
@@ -118,7 +121,7 @@ def test_an_error_half_way_is_raised_and_the_connection_goes_on(connection):
 def test_a_killed_connection_is_an_error(connection, mariadb):
     with closing(mariadb.connect()) as other:
         cursor = RowCursor(other)
-        cursor.execute("SELECT seq, REPEAT('x', 1000) FROM t_rows.seq_1_to_100000")
+        cursor.execute(f"SELECT seq, REPEAT('x', 1000) FROM {numbers(100_000, 't_rows')}")
         cursor.fetchmany(2)
         mariadb.sql(f"KILL {other.thread_id()}")
 

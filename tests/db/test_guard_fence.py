@@ -13,6 +13,7 @@ import pytest
 
 from guarding import app_connection, execute, keys_in, place_of, refusal, set_up, slot_mapping
 from managers import SteppedClock, manager_of
+from server_software import is_mysql, isolation_variable, mariadb_only, mysql_only
 from servers import MySQLFleet
 from shardhash.db import guard
 from shardhash.db.connections import SessionSettings
@@ -206,7 +207,10 @@ def test_a_transaction_prepared_while_the_fence_is_set_opens_the_slots_again(
     assert fleet.sql("s1", "SELECT id FROM orders") == [(1,)]
 
 
-@pytest.mark.parametrize(("setting", "durable"), [(0, False), (1, True), (2, False), (3, True)])
+AT_EACH_STEP = pytest.param(3, True, marks=mariadb_only("innodb_flush_log_at_trx_commit of 3"))
+
+
+@pytest.mark.parametrize(("setting", "durable"), [(0, False), (1, True), (2, False), AT_EACH_STEP])
 def test_a_server_that_could_forget_the_fence_is_refused(start_server, tmp_path, setting, durable):
     server = start_server(f"--innodb-flush-log-at-trx-commit={setting}")
     fleet = MySQLFleet(tmp_path, servers={"a": server})
@@ -220,6 +224,7 @@ def test_a_server_that_could_forget_the_fence_is_refused(start_server, tmp_path,
     assert (SLOT in states(fleet)[SlotState.FENCED]) is durable
 
 
+@mariadb_only("Galera")
 def test_a_member_of_a_cluster_that_writes_everywhere_is_refused(start_server, tmp_path):
     server = start_server("--wsrep-on=ON", "--wsrep-provider=none", "--binlog-format=ROW")
     fleet = MySQLFleet(tmp_path, servers={"a": server})
@@ -243,6 +248,20 @@ def test_a_fence_outlives_the_servers_crash(start_server, tmp_path):
         assert refusal(app, f"INSERT INTO orders VALUES (1, {KEY}, 1)").state == "fenced"
 
 
+@mysql_only("LOCK TABLES that takes the tables of triggers as well")
+def test_locked_tables_hold_a_fence_up(mysql_fleet):
+    set_up(mysql_fleet, "s1")
+    with closing(app_connection(mysql_fleet, "s1")) as app:
+        execute(app, "LOCK TABLES orders WRITE")
+        with pytest.raises(StoppedError, match="LOCK TABLES"):
+            fence(mysql_fleet, wait_s=0)
+        execute(app, f"INSERT INTO orders VALUES (1, {KEY}, 1)")
+        execute(app, "UNLOCK TABLES")
+        fence(mysql_fleet, wait_s=0)
+        assert refusal(app, f"INSERT INTO orders VALUES (2, {KEY}, 1)").state == "fenced"
+
+
+@mariadb_only("LOCK TABLES that leaves the tables of triggers free")
 def test_locked_tables_neither_hold_a_fence_up_nor_get_past_it(mysql_fleet):
     set_up(mysql_fleet, "s1")
     with closing(app_connection(mysql_fleet, "s1")) as app:
@@ -262,7 +281,7 @@ def test_the_fences_session_waits_as_before_when_it_is_given_back(mysql_fleet):
         )  # fmt: skip
         with manager.write("s1") as connection:
             row = connection.exec_driver_sql(
-                "SELECT @@innodb_lock_wait_timeout, @@lock_wait_timeout, @@tx_isolation"
+                f"SELECT @@innodb_lock_wait_timeout, @@lock_wait_timeout, @@{isolation_variable()}"
             ).one()
     assert tuple(row) == (7, 7, "REPEATABLE-READ")
 
@@ -280,10 +299,13 @@ def test_the_transactions_in_the_way_are_named_without_what_they_said(mysql_flee
     assert stopped.value.exit_code == 4
 
 
-@pytest.mark.parametrize("isolation", ["OFF", "ON"])
+@pytest.mark.parametrize(
+    "isolation", ["OFF", pytest.param("ON", marks=mariadb_only("innodb_snapshot_isolation"))]
+)
 def test_writers_and_fences_side_by_side_lose_no_write(start_server, tmp_path, isolation):
     """Counters of fenced slots stand still; all others hold just what was acknowledged."""
-    server = start_server(f"--innodb-snapshot-isolation={isolation}")
+    options = [] if is_mysql() else [f"--innodb-snapshot-isolation={isolation}"]
+    server = start_server(*options)
     fleet = MySQLFleet(tmp_path, servers={"a": server})
     set_up(fleet, "s1")
     slots = range(3, 16)

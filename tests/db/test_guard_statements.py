@@ -8,6 +8,7 @@ from contextlib import closing
 import pytest
 
 from guarding import app_connection, change_state, execute, keys_in, refusal, set_up
+from server_software import mariadb_only
 from servers import MySQLFleet
 from shardhash.errors import WrongShardError
 
@@ -50,7 +51,8 @@ MYSQL = {
     "load data replace": "LOAD DATA LOCAL INFILE '{file}' REPLACE INTO TABLE orders",
     "call": "CALL write_them()",
     "function": "SELECT write_theirs()",
-    "prepared": "EXECUTE IMMEDIATE 'UPDATE orders SET v = 5'",
+    "prepared": "EXECUTE prepared",
+    "immediate": "EXECUTE IMMEDIATE 'UPDATE orders SET v = 5'",
     "view": "UPDATE orders_view SET v = 5",
 }
 SQLITE = {
@@ -100,10 +102,20 @@ def become(fleet, state):
     fleet.sql("s1", f"DELETE FROM {schema}_shardhash_slots WHERE slot = {SLOT}")
 
 
+def prepare_statement(app, kind):
+    if kind == "mysql":
+        execute(app, "PREPARE prepared FROM 'UPDATE orders SET v = 5'")
+
+
+OF_MARIADB = {"insert returning": "INSERT ... RETURNING", "immediate": "EXECUTE IMMEDIATE"}
+
+
 def cases():
     for kind, statements in (("mysql", EVERYWHERE | MYSQL), ("sqlite", EVERYWHERE | SQLITE)):
-        marks = [pytest.mark.server] if kind == "mysql" else []
+        server = [pytest.mark.server] if kind == "mysql" else []
         for name, statement in statements.items():
+            is_own = kind == "mysql" and name in OF_MARIADB
+            marks = [*server, mariadb_only(OF_MARIADB[name])] if is_own else server
             yield pytest.param(kind, statement, id=f"{kind}-{name}", marks=marks)
 
 
@@ -119,6 +131,7 @@ def test_a_statement_is_refused_whole_in_every_state_but_owned(request, tmp_path
     options = {"local_infile": True, "autocommit": False} if kind == "mysql" else {}
 
     with closing(app_connection(fleet, "s1", **options)) as app:
+        prepare_statement(app, kind)
         for state in STATES:
             become(fleet, state)
             execute(app, "BEGIN")
@@ -139,4 +152,5 @@ def test_the_same_statement_is_done_where_the_slot_is_owned(request, tmp_path, k
     options = {"local_infile": True} if kind == "mysql" else {}
 
     with closing(app_connection(fleet, "s1", **options)) as app:
+        prepare_statement(app, kind)
         execute(app, statement.replace("{file}", str(file)))

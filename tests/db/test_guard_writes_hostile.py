@@ -19,6 +19,7 @@ from guarding import (
     slot_mapping,
 )
 from managers import manager_of
+from server_software import deadline_variable, is_mysql
 from shardhash.db import guard
 from shardhash.db.connections import SessionSettings
 from shardhash.db.sql import SlotState
@@ -110,7 +111,9 @@ def test_a_forged_variable_does_not_get_past_the_guard(mysql_fleet, value):
         stored = f"(SELECT hash FROM {schema_of(mysql_fleet)}_shardhash_pass)"
         for form in (stored, f"HEX({stored})", f"LOWER(HEX({stored}))"):
             execute(app, f"SET @shardhash_pass = {form}")
-            assert refusal(app, WRITE).state == "foreign"
+            error = refusal(app, WRITE)
+            is_of_type = is_mysql() and "(1366)" in str(error)  # a number became a text
+            assert is_of_type or error.state == "foreign"
 
 
 def test_an_anonymous_account_does_not_get_past_the_guard(start_server, tmp_path):
@@ -160,12 +163,14 @@ def test_a_sqlite_client_without_the_functions_cannot_write(sqlite_fleet):
 def test_sessions_cannot_switch_guards_off(mysql_fleet):
     set_up(mysql_fleet, "s1")
     with closing(app_connection(mysql_fleet, "s1")) as app:
+        of_mariadb = () if is_mysql() else ("old_mode = ''", "check_constraint_checks = 0")
         for setting in (
+            *of_mariadb,
             "foreign_key_checks = 0", "unique_checks = 0", "sql_mode = ''", "sql_log_bin = 0",
-            "sql_select_limit = 0", "max_statement_time = 0", "time_zone = '+05:00'",
+            "sql_select_limit = 0", f"{deadline_variable()} = 0", "time_zone = '+05:00'",
             "collation_connection = 'utf8mb4_bin'", "character_set_client = 'latin1'",
-            "sql_safe_updates = 0", "max_join_size = 1", "old_mode = ''", "sql_big_selects = 0",
-            "check_constraint_checks = 0", "optimizer_switch = 'materialization=off'",
+            "sql_safe_updates = 0", "max_join_size = 1", "sql_big_selects = 0",
+            "optimizer_switch = 'materialization=off'",
         ):  # fmt: skip
             execute(app, f"SET SESSION {setting}")
             assert refusal(app, WRITE).state == "foreign", setting

@@ -18,6 +18,7 @@ from pruning import (
     owner_by_zlib,
     prune,
 )
+from server_software import no_pad_binary, typed
 from shardhash.db import Cluster, Config
 from shardhash.db.operations import Operations
 from shardhash.errors import PreflightError, StalePlanError, UsageError
@@ -50,7 +51,7 @@ MYSQL_KEYS = {
     "general_ci": ("VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci", "str", FOLDED),
     "unicode_ci": ("VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci", "str", FOLDED),
     "bin": ("VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin", "str", FOLDED),
-    "nopad": ("VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin", "str", FOLDED),
+    "nopad": (f"VARCHAR(20) CHARACTER SET utf8mb4 COLLATE {no_pad_binary()}", "str", FOLDED),
     "latin1": ("VARCHAR(20) CHARACTER SET latin1", "str", ["é", "e", "Foo", "foo", "ÿ", "50%"]),
     "ucs2": ("VARCHAR(20) CHARACTER SET ucs2", "str", ["é", "e", "Foo", "foo", "ÿ"]),
     "char": ("CHAR(10) CHARACTER SET utf8mb4", "str", ["x", "X", "é", "", "long text"]),
@@ -59,7 +60,7 @@ MYSQL_KEYS = {
     "varbinary": ("VARBINARY(9)", "bytes", [bytes([byte]) for byte in range(256)] + [b"", b"\0\0"]),
     "binary": ("BINARY(4)", "bytes", [b"abcd", b"a\0\0\0", b"\\'\"%", b"\xff\0\xfe "]),
     "blob": ("BLOB", "bytes", [b"", b"x", b"X", b"\0" * 300]),
-    "uuid": ("UUID", "uuid", UUIDS),
+    "UUID": ("UUID", "uuid", UUIDS),
     "uuid text": ("CHAR(36) CHARACTER SET ascii", "uuid", UUIDS),
     "uuid16": ("BINARY(16)", "uuid16", [UUID(text).bytes for text in UUIDS]),
     "date": ("DATE", "date", ["1000-01-01", "2026-01-31", "9999-12-31"]),
@@ -93,7 +94,7 @@ def check_each_row_ends_on_its_owner(fleet, definition, key_type, keys, using):
 
 
 @pytest.mark.parametrize("using", ["keys", "pages"])
-@pytest.mark.parametrize("case", MYSQL_KEYS)
+@pytest.mark.parametrize("case", typed(MYSQL_KEYS))
 def test_each_row_of_a_hostile_key_column_ends_on_its_owner_on_mysql(mysql_fleet, case, using):
     check_each_row_ends_on_its_owner(mysql_fleet, *MYSQL_KEYS[case], using)
 
@@ -165,7 +166,7 @@ CONTENT = {
 }
 
 
-@pytest.mark.parametrize("definition", CONTENT)
+@pytest.mark.parametrize("definition", typed(CONTENT))
 def test_a_row_goes_only_if_its_owner_has_the_same_content(mysql_fleet, definition):
     equal, other = CONTENT[definition]
     keys = [number for number in range(100) if owner_by_zlib(number) == "s2"][:3]

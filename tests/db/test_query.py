@@ -10,6 +10,7 @@ import pytest
 
 import servers
 from query_cases import SHARDS, Pair, insert_rows, make_pair, owner
+from server_software import is_mysql
 from shardhash.db import Cluster
 from shardhash.errors import MemoryCapError, QueryRefusedError, UsageError
 
@@ -355,12 +356,13 @@ def fleet_of_mysql(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[s
 def test_extremes_of_a_window_are_texts_of_its_rows(fleet_of_mysql: servers.MySQLFleet) -> None:
     fleet, owners = fleet_of_mysql, {"s1": "0-7", "s2": "8-15"}
     rows = [(key, key % 3, ("ANNA", "anna", "Anna")[key % 3]) for key in range(9)]
+    collation = "utf8mb4_0900_ai_ci" if is_mysql() else "utf8mb4_general_nopad_ci"
     for shard in ("s1", "s2"):
         fleet.add(shard)
         fleet.sql(
             shard,
             "CREATE TABLE t (k INT PRIMARY KEY, g INT, x VARCHAR(20)) "
-            "CHARACTER SET utf8mb4 COLLATE utf8mb4_general_nopad_ci",
+            f"CHARACTER SET utf8mb4 COLLATE {collation}",
         )
     for row in rows:
         insert_rows(fleet, owner(row[0], owners), "t", [row])

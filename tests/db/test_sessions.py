@@ -6,13 +6,14 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
 from managers import config_of, manager_of, with_table
+from server_software import deadline_variable, numbers
 from servers import MariaDB, MySQLFleet, Server, free_port, wait_until
 from shardhash.db import Cluster, Config, ConnectionManager
 from shardhash.db.topology import Endpoint, Shard, TlsMode
@@ -34,8 +35,8 @@ def cluster(mysql_fleet: MySQLFleet) -> Iterator[Cluster]:
     for number, shard in enumerate(("s1", "s2"), start=1):
         mysql_fleet.add(shard, instance="a")
         mysql_fleet.sql(shard, "CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER)")
-        mysql_fleet.sql(shard, "INSERT INTO t SELECT seq, %s FROM seq_1_to_8", (number,))
-        mysql_fleet.sql(shard, f"CREATE TABLE many AS SELECT seq FROM seq_1_to_{ROW_COUNT}")
+        mysql_fleet.sql(shard, f"INSERT INTO t SELECT seq, %s FROM {numbers(8)}", (number,))
+        mysql_fleet.sql(shard, f"CREATE TABLE many AS SELECT seq FROM {numbers(ROW_COUNT)}")
     rule = RULE | {"global_tables": ["many"]}
     with Cluster.open(mysql_fleet.write_config({"m": rule})) as opened:
         yield opened
@@ -105,7 +106,9 @@ def test_a_query_holds_no_lock_after_it(cluster: Cluster, mysql_fleet: MySQLFlee
     shard = cluster.shard_for("m", 1)
     cluster.query(PINNED, (1,)).all()
 
-    mysql_fleet.sql(shard, "SET STATEMENT lock_wait_timeout = 2 FOR ALTER TABLE t ADD w INT")
+    with closing(mysql_fleet.connect(shard)) as connection, connection.cursor() as cursor:
+        cursor.execute("SET SESSION lock_wait_timeout = 2")
+        cursor.execute("ALTER TABLE t ADD w INT")
 
 
 def test_what_a_block_did_to_its_session_is_gone(mysql_fleet: MySQLFleet) -> None:
@@ -261,7 +264,7 @@ def test_a_deadline_is_of_one_statement(cluster: Cluster) -> None:
     with pytest.raises(DeadlineError, match="shard"):
         cluster.query(slow, (1,), deadline_s=0.2).all()
 
-    limit = read(cluster.connections, cluster.shard_for("m", 1), "SELECT @@max_statement_time")
+    limit = read(cluster.connections, cluster.shard_for("m", 1), f"SELECT @@{deadline_variable()}")
     assert limit == [(0,)]
     assert cluster.query(PINNED, (1,), deadline_s=60).all()
 

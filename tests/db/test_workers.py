@@ -11,6 +11,7 @@ from multiprocessing import get_context
 
 import pytest
 
+import server_software
 from managers import manager_of, with_table
 from servers import wait_until
 from shardhash.db import Config
@@ -116,7 +117,10 @@ def test_the_first_failure_is_told_with_its_shard_and_ends_the_others(mysql_flee
 
 def test_an_error_half_way_reaches_the_reader(mysql_fleet):
     with manager_with(mysql_fleet) as manager:
-        sql = "SELECT IF(seq < 9000, seq, (SELECT id FROM t)) AS i FROM seq_1_to_10000"
+        sql = (
+            "SELECT IF(seq < 9000, seq, (SELECT id FROM t)) AS i "
+            f"FROM {server_software.numbers(10_000)}"
+        )
         with (
             run_tasks([ShardTask(shard="s1", sql=sql)], connections=manager) as (answer,),
             pytest.raises(DatabaseError, match=r"shard s1 .*more than 1 row"),

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import zip_longest
 
+from shardhash.db.tasks import INTEGER_TYPES
+
 __all__ = ["Answer", "Comparison", "Folds", "Verdict", "compare"]
 
 Row = tuple[object, ...]
@@ -61,6 +63,7 @@ def compare(
     is_ordered: bool,
     folds: Folds | None = None,
     float_tolerance: float = 0.0,
+    any_integers: bool = False,
 ) -> tuple[Verdict, str]:
     """Return the verdict on `found`, and what differs first.
 
@@ -70,12 +73,13 @@ def compare(
         is_ordered: whether the question fixes the order of the rows.
         folds: texts of an output column that the server calls equal; any of them is right.
         float_tolerance: relative distance at which floats still count as equal; 0: exactly.
+        any_integers: whether all types of whole numbers are one type.
     """
     if found.is_refusal:
         return Verdict.REFUSED, str(found.error)
     if expected.error or found.error:
         return _compare_errors(expected, found)
-    if expected.columns != found.columns:
+    if _columns(expected, any_integers) != _columns(found, any_integers):
         return Verdict.WRONG, f"columns {found.columns} instead of {expected.columns}"
     ours = [_folded(row, folds or {}) for row in found.rows]
     theirs = [_folded(row, folds or {}) for row in expected.rows]
@@ -86,6 +90,13 @@ def compare(
             where = f"row {place} of {len(theirs)}" + ("" if is_ordered else ", sorted")
             return Verdict.WRONG, f"{where}: {our} instead of {their}"
     return Verdict.SAME, ""
+
+
+def _columns(answer: Answer, any_integers: bool) -> Sequence[tuple[str, str]]:
+    if not any_integers:
+        return answer.columns
+    whole = INTEGER_TYPES | {"YEAR"}
+    return [(name, "INT" if type_ in whole else type_) for name, type_ in answer.columns]
 
 
 def _compare_errors(expected: Answer, found: Answer) -> tuple[Verdict, str]:

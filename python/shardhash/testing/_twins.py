@@ -87,6 +87,14 @@ class Twins:
         self.cluster.close()
 
     @cached_property
+    def _is_mysql(self) -> bool:
+        """Tell MySQL, whose plan decides the type of an answer's whole numbers, from MariaDB."""
+        if self.cluster.connections.backend(self.whole) is Backend.SQLITE:
+            return False
+        with self.cluster.connections.read(self.whole) as connection:
+            return not getattr(connection.dialect, "is_mariadb", False)
+
+    @cached_property
     def tables(self) -> tuple[Table, ...]:
         """Return the tables with values that they hold, read once."""
         return describe_tables(self.cluster, self.whole)
@@ -124,6 +132,7 @@ class Twins:
             is_ordered="ORDER BY" in sql.upper() if is_ordered is None else is_ordered,
             folds={place: self._equal_texts(name) for place, name in (folds or {}).items()},
             float_tolerance=self._tolerance,
+            any_integers=self._is_mysql,
         )
         return Comparison(sql, verdict, reason, parameters, expected, found)
 

@@ -222,7 +222,7 @@ class _Fence:
         except DatabaseError:
             return ["open transactions (an account with PROCESS is shown which)"]
         named = [f"connection {number} of {user}, open for {age} s" for number, user, age in rows]
-        return named or ["transactions that have ended by now"]
+        return named or ["transactions that have ended by now, or LOCK TABLES"]
 
 
 @contextmanager

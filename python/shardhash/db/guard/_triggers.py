@@ -37,6 +37,15 @@ class GuardFault:
 
 
 @dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A guard as a mapping needs it."""
+
+    table: Table
+    event: GuardEvent
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Found:
     """A guard as the server describes it; ``definer`` is ``user@host``."""
 
@@ -73,14 +82,10 @@ def install_guards(
     """
     take_file(connection, place)
     _check_order(connection, place, mapping)
-    wanted = [
-        (guarded.table, event, _text(place, mapping, guarded, event))
-        for guarded in tables
-        for event in GuardEvent
-    ]
+    wanted = _wanted(place, mapping, tables)
     with _guard_mode(connection, place):
-        for table, event, text in wanted:
-            _install(connection, place, table, event, text, definer)
+        for each in wanted:
+            _install(connection, place, each, definer)
 
 
 def remove_guards(connection: "Connection", place: ControlPlace, tables: Iterable[str]) -> None:
@@ -107,13 +112,11 @@ def find_guard_faults(
     found = _guards(connection, place)
     accounts = _accounts(connection, place)
     faults = []
-    for guarded in tables:
-        for event in GuardEvent:
-            text = _text(place, mapping, guarded, event)
-            ours = [each for each in found if _is_for(each, guarded.table, event)]
-            problem = _problem(place, guarded.table, event, text, ours, accounts)
-            if problem:
-                faults.append(GuardFault(guarded.table.name, event, problem))
+    for wanted in _wanted(place, mapping, tables):
+        ours = [each for each in found if _is_for(each, wanted)]
+        problem = _problem(connection, place, wanted, ours, accounts)
+        if problem:
+            faults.append(GuardFault(wanted.table.name, wanted.event, problem))
     return faults
 
 
@@ -131,6 +134,14 @@ def _check_order(connection: "Connection", place: ControlPlace, mapping: Mapping
         )
 
 
+def _wanted(place: ControlPlace, mapping: Mapping, tables: Sequence[GuardedTable]) -> list[_Wanted]:
+    return [
+        _Wanted(guarded.table, event, _text(place, mapping, guarded, event))
+        for guarded in tables
+        for event in GuardEvent
+    ]
+
+
 def _text(place: ControlPlace, mapping: Mapping, guarded: GuardedTable, event: GuardEvent) -> str:
     table = guarded.table
     if table.kind != "table" or not table.is_transactional:
@@ -145,19 +156,18 @@ def _text(place: ControlPlace, mapping: Mapping, guarded: GuardedTable, event: G
 def _install(
     connection: "Connection",
     place: ControlPlace,
-    table: Table,
-    event: GuardEvent,
-    text: str,
+    wanted: _Wanted,
     definer: tuple[str, str] | None,
 ) -> None:
+    table, event = wanted.table, wanted.event
     guards = _guards(connection, place)
-    there = [each for each in guards if _is_for(each, table, event)]
-    right = [each for each in there if _is_right(place, table, event, text, each, definer)]
+    there = [each for each in guards if _is_for(each, wanted)]
+    right = [each for each in there if _is_right(connection, place, wanted, each, definer)]
     if not right:
         taken = {each.name.lower() for each in guards}
         names = (sql.guard_name(table.name, event, number) for number in count(1))
         name = next(name for name in names if name.lower() not in taken)
-        run(connection, sql.create_guard(place, name, table, event, text, definer))
+        run(connection, sql.create_guard(place, name, table, event, wanted.text, definer))
     for each in there:
         if each not in right[:1]:
             run(connection, sql.drop_guard(place, each.name))
@@ -176,41 +186,49 @@ def _folds_names(connection: "Connection", place: ControlPlace) -> bool:
     return bool(setting)
 
 
-def _is_for(found: _Found, table: Table, event: GuardEvent) -> bool:
+def _is_for(found: _Found, wanted: _Wanted) -> bool:
     """Tell whether a guard is for a table, whose name is as a server writes it."""
-    return found.table == table.name and found.name.startswith(sql.guard_prefix(event))
+    is_ours = found.name.startswith(sql.guard_prefix(wanted.event))
+    return is_ours and found.table == wanted.table.name
 
 
 def _is_right(
+    connection: "Connection",
     place: ControlPlace,
-    table: Table,
-    event: GuardEvent,
-    text: str,
+    wanted: _Wanted,
     found: _Found,
     definer: tuple[str, str] | None = None,
 ) -> bool:
+    table, event = wanted.table, wanted.event
     if place.backend is Backend.SQLITE:
-        return found.text == sql.create_guard(place, found.name, table, event, text).sql
-    wanted = found.definer if definer is None else "@".join(definer)
-    return (found.kind, found.text, found.mode, found.definer) == (
+        return found.text == sql.create_guard(place, found.name, table, event, wanted.text).sql
+    account = found.definer if definer is None else "@".join(definer)
+    is_alike = (found.kind, found.mode, found.definer) == (
         f"AFTER {event.value}",
-        text.replace("%%", "%"),
         sql.GUARD_MODE,
-        wanted,
+        account,
     )
+    return is_alike and _has_text(connection, place, found, wanted.text.replace("%%", "%"))
+
+
+def _has_text(connection: "Connection", place: ControlPlace, found: _Found, text: str) -> bool:
+    """Compare a guard's text on a server, and where it is shown another way, what was sent."""
+    if found.text == text:
+        return True
+    [row] = fetch(connection, sql.show_guard(place, found.name))
+    return str(row[2]).endswith(f" FOR EACH ROW {text}")
 
 
 def _problem(
+    connection: "Connection",
     place: ControlPlace,
-    table: Table,
-    event: GuardEvent,
-    text: str,
+    wanted: _Wanted,
     found: Sequence[_Found],
     accounts: frozenset[str] | None,
 ) -> str:
     if not found:
         return "is missing"
-    if len(found) > 1 or not _is_right(place, table, event, text, found[0]):
+    if len(found) > 1 or not _is_right(connection, place, wanted, found[0]):
         return "differs from what this mapping needs"
     definer = found[0].definer
     if accounts is not None and definer not in accounts:

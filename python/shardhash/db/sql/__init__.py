@@ -92,6 +92,7 @@ from shardhash.db.sql._guards import (
     read_name_folding,
     set_pass_token,
     set_sql_mode,
+    show_guard,
 )
 from shardhash.db.sql._hazards import (
     count_error_values,
@@ -320,6 +321,7 @@ __all__ = [
     "set_session",
     "set_sql_mode",
     "set_time_zone",
+    "show_guard",
     "slot_expression",
     "slot_proof",
     "space_weight",

@@ -18,7 +18,14 @@ from shardhash.db.sql._pages import (
     page_condition,
     values_in,
 )
-from shardhash.db.sql._text import Statement, placeholder, quote, table_name, table_path
+from shardhash.db.sql._text import (
+    Statement,
+    floating_text,
+    placeholder,
+    quote,
+    table_name,
+    table_path,
+)
 from shardhash.db.topology import Backend
 from shardhash.errors import PreflightError
 
@@ -250,13 +257,15 @@ def _literal(column: Column) -> str:
     if column.is_numbered:
         return f"IFNULL({name} + 0, 'NULL')"
     if column.is_approximate:
-        return f"QUOTE(CAST({name} + 0e0 AS CHAR))"  # as DOUBLE: the text of a FLOAT is cut
+        return f"QUOTE({floating_text(column)})"
     if kind in _WRITTEN:
         return f"QUOTE(CAST({name} AS CHAR))"
     if kind == "json":
         return f"IF({name} IS NULL, 'NULL', CONCAT('_utf8mb4', QUOTE(CAST({name} AS CHAR))))"
     if kind in _BYTES:
-        return f"IF({name} IS NULL, 'NULL', CONCAT('_binary', QUOTE(CAST({name} AS BINARY))))"
+        # MySQL's QUOTE makes of bytes a text of the session's charset; latin1 takes each byte.
+        written = f"CAST(QUOTE(CONVERT(CAST({name} AS BINARY) USING latin1)) AS BINARY)"
+        return f"IF({name} IS NULL, 'NULL', CONCAT('_binary', {written}))"
     raise PreflightError(
         f"column {column.name} is {column.definition}, a type that is not known to be copied "
         "exactly",

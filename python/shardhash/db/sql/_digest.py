@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from shardhash.db.schema import Column, Table
 from shardhash.db.sql._filters import RowFilter
 from shardhash.db.sql._pages import key_columns, key_order, page_condition
-from shardhash.db.sql._text import Statement, quote, table_name
+from shardhash.db.sql._text import Statement, floating_text, quote, table_name
 from shardhash.db.topology import Backend
 
 __all__ = ["lock_clause", "page_checksum", "page_digests", "row_digest_expression"]
@@ -38,7 +38,7 @@ def _mysql_digest_part(column: Column) -> str:
     if column.data_type in _HASHED_TYPES:
         value = f"SHA2({name}, 256)"
     elif column.is_approximate:
-        value = f"HEX(CAST({name} + 0e0 AS CHAR))"  # as DOUBLE: the text of a FLOAT is cut
+        value = f"HEX({floating_text(column)})"
     elif column.data_type == "bit":
         value = f"HEX({name} + 0)"
     else:

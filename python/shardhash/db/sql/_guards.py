@@ -32,6 +32,7 @@ __all__ = [
     "read_name_folding",
     "set_pass_token",
     "set_sql_mode",
+    "show_guard",
 ]
 
 GUARD_MODE = "STRICT_ALL_TABLES"
@@ -124,6 +125,17 @@ def find_guards(place: ControlPlace) -> Statement:
         "ORDER BY TRIGGER_NAME",
         (place.database, prefix),
     )
+
+
+def show_guard(place: ControlPlace, name: str) -> Statement:
+    """Return a query whose third column is the statement that made a MySQL trigger, as it was sent.
+
+    The text that ``find_guards`` reads is for people: MySQL takes quotes, escapes and charsets of
+    literals off it, and doubles percent signs.
+
+    Source: https://dev.mysql.com/doc/refman/9.7/en/show-create-trigger.html
+    """
+    return Statement(f"SHOW CREATE TRIGGER {table_path(place.database, name)}")
 
 
 def set_sql_mode(mode: str) -> Statement:

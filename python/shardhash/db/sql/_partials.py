@@ -49,9 +49,11 @@ def chosen_columns(head: str, shown: Sequence[str], hidden: Sequence[str], body:
 def type_probe(head: str, expression: str, tables: str) -> str:
     """Return a SELECT of one row that tells type and collation of an expression over ``tables``.
 
-    No row of theirs is read: all their columns are NULL, and keep their types.
+    No row of theirs is read: all their columns are NULL, and keep their types. MySQL takes no
+    derived table alone in parentheses, so another one stands beside them.
     """
-    joined = f" LEFT JOIN ({tables}) ON 1 = 0" if tables else ""
+    beside = "(SELECT 1 AS _sh_two) AS _sh_two CROSS JOIN"
+    joined = f" LEFT JOIN ({beside} {tables}) ON 1 = 0" if tables else ""
     return (
         f"{head}SELECT {expression}, COLLATION({expression}) "
         f"FROM (SELECT 1 AS _sh_one) AS _sh_one{joined}"

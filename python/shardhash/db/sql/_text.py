@@ -2,10 +2,20 @@
 
 from dataclasses import dataclass, field
 
-from shardhash.db.schema import Table
+from shardhash.db.schema import Column, Table
 from shardhash.db.topology import Backend
 
-__all__ = ["Statement", "literal", "placeholder", "quote", "table_name", "table_path"]
+__all__ = [
+    "Statement",
+    "floating_text",
+    "literal",
+    "placeholder",
+    "quote",
+    "table_name",
+    "table_path",
+]
+
+_PLAIN_DOUBLES = frozenset({"double", "double unsigned"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +46,18 @@ def table_name(table: Table) -> str:
 def placeholder(backend: Backend) -> str:
     """Return what stands for a bound value in the driver's SQL."""
     return "?" if backend is Backend.SQLITE else "%s"
+
+
+def floating_text(column: Column) -> str:
+    """Return SQL for the text of a floating point column of MySQL, which reads as its very value.
+
+    The text of a FLOAT, and of one with a number of digits, is cut; as DOUBLE it is not. The text
+    of an expression has 22 characters on MySQL, which is enough for these, and not for a DOUBLE:
+    its own column's has 24.
+    """
+    name = quote(column.name, Backend.MYSQL)
+    is_plain = column.definition.lower() in _PLAIN_DOUBLES
+    return f"CAST({name if is_plain else f'{name} + 0e0'} AS CHAR)"
 
 
 def literal(value: int | str | bytes, backend: Backend) -> str:
