@@ -129,6 +129,15 @@ REFUSED = {
         )
         for does in ("split", "clone")
     },
+    **{
+        f"own document ids, {does}": table(
+            "(id INT PRIMARY KEY, k INT, c TEXT, FTS_DOC_ID BIGINT UNSIGNED NOT NULL, "
+            "UNIQUE FTS_DOC_ID_INDEX (FTS_DOC_ID), FULLTEXT (c))",
+            f"INSERT INTO {{}} VALUES (1, {THERE}, 'x', 1)",
+            words="numbers its documents itself", does=does,
+        )
+        for does in ("split", "clone")
+    },
     "own database": table(
         "(id INT PRIMARY KEY, k INT DEFAULT (NEXTVAL(s)))", words="names its own database",
         does="split",
@@ -185,6 +194,24 @@ def test_what_cannot_be_kept_is_refused_in_planning(hostile_fleet: MySQLFleet, n
     assert refused.value.next_step or "rename" in asked.words
 
 
+def test_rows_that_refer_to_no_row_are_not_moved_where_the_server_would_refuse_them(
+    hostile_fleet: MySQLFleet,
+) -> None:
+    cluster = Cluster.start(hostile_fleet)
+    child = "(id INT PRIMARY KEY, k INT, up INT, CONSTRAINT up FOREIGN KEY (up) REFERENCES p (id))"
+    rows = f"INSERT INTO {{}} VALUES (1, {HERE}, 7), (2, {THERE}, 7), (3, {THERE}, NULL)"
+    case = Case({"p": [PLAIN], "t": [f"CREATE TABLE {{}} {child}", rows]})
+    fill(hostile_fleet, "s1", case)
+    cluster.adopt(case)
+    cluster.do("split", "s1", "s2", instance="b", freeze=True)
+
+    with (
+        cluster.operations() as operations,
+        pytest.raises(PreflightError, match="1 rows refer by foreign key up to rows that are not"),
+    ):
+        operations.plan_move("s2", "s1", slots="8-15", freeze=True)
+
+
 def test_guards_are_refused_where_a_cascade_came_since(hostile_fleet: MySQLFleet) -> None:
     cluster = Cluster.start(hostile_fleet)
     case = Case({"t": [PLAIN, ROWS]})
@@ -215,6 +242,30 @@ def test_a_target_without_room_is_refused(hostile_fleet: MySQLFleet) -> None:
             operations.plan_clone("s1", "s2", instance="b", target_free_bytes=10_000)
         operations.plan_split("s1", "s2", instance="b", freeze=True, target_free_bytes=10_000)
         operations.plan_clone("s1", "s2", instance="b")
+
+
+def test_no_shard_is_made_on_a_read_only_server(
+    start_server: Callable[..., MariaDB], hostile_fleet: MySQLFleet
+) -> None:
+    replica = start_server()
+    hostile_fleet.servers = {**hostile_fleet.servers, "c": replica}
+    cluster = Cluster.start(hostile_fleet)
+    case = Case({"t": [PLAIN, ROWS]})
+    fill(hostile_fleet, "s1", case)
+    cluster.adopt(case)
+    with cluster.operations() as operations:
+        early = operations.plan_clone("s1", "s2", instance="c")
+        replica.sql("SET GLOBAL read_only = 1")
+        for plan in (
+            lambda: operations.plan_split("s1", "s2", instance="c", freeze=True),
+            lambda: operations.plan_allocate("s2", instance="c", mapping="by_k"),
+            lambda: operations.plan_clone("s1", "s2", instance="c"),
+            lambda: operations.apply(early),
+        ):
+            with pytest.raises(PreflightError, match="the server of instance c is read-only"):
+                plan()
+
+    assert not [name for (name,) in replica.sql("SHOW DATABASES") if name.endswith("s2")]
 
 
 def test_names_that_a_server_would_make_lower_case_are_refused(

@@ -77,6 +77,12 @@ CASES = {
         "log": [PLAIN, "CREATE TRIGGER logs AFTER UPDATE ON log BEGIN DELETE FROM log; END"],
     }),
 }  # fmt: skip
+WIDEST = [f"c{number}" for number in range(990)]
+CASES["wide"] = Case({
+    "t": [f"CREATE TABLE {{}} (id INTEGER PRIMARY KEY, k INTEGER, {', '.join(WIDEST)})",
+          *(f"INSERT INTO {{}} (id, k, c0, c39, c989) VALUES ({n}, {PAIRS[n]}, {n}, 'x', x'00')"
+            for n in range(6))],
+})  # fmt: skip
 CASES["text keys"] = Case(
     {"t": ["CREATE TABLE {} (id INTEGER PRIMARY KEY, k TEXT COLLATE NOCASE, c TEXT)",
            *(f"INSERT INTO {{}} VALUES ({n}, {key}, 'c')" for n, key in enumerate(
@@ -243,6 +249,18 @@ def test_what_would_not_arrive_is_refused(sqlite_fleet: SQLiteFleet, name: str, 
     with pytest.raises(PreflightError, match=words) as refused:
         cluster.do(kind, "s1", "s2", instance="b", **options)
     assert refused.value.next_step
+
+
+def test_rows_that_refer_to_no_row_are_not_moved(sqlite_fleet: SQLiteFleet) -> None:
+    cluster = Cluster.start(sqlite_fleet)
+    child = "CREATE TABLE {} (id INTEGER PRIMARY KEY, k INTEGER, up REFERENCES p (id))"
+    rows = f"INSERT INTO {{}} VALUES (1, {KEYS[0]}, 7), (2, {OTHER_KEYS[0]}, 7), (3, NULL, NULL)"
+    case = Case({"p": [PLAIN], "t": [child, rows]})
+    fill(sqlite_fleet, case)
+    cluster.adopt(case)
+
+    with pytest.raises(PreflightError, match=r"1 rows refer by foreign key t\.up to rows that"):
+        cluster.do("split", "s1", "s2", instance="b", freeze=True)
 
 
 def test_a_file_system_without_room_is_refused(

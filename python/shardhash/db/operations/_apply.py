@@ -23,6 +23,8 @@ def preflight(work: Work, config: Config) -> None:
             f"{', '.join(others)}: another database now than when the plan was made",
             next_step="check instances and databases, and make the plan again",
         )
+    for entry in plan.new_shards.values():
+        reader.check_primary(str(entry["instance"]))
     for path, fingerprint in plan.fingerprints.items():
         shard, _, name = path.partition(".")
         with work.read(shard) as connection:

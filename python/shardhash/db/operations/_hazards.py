@@ -1,8 +1,9 @@
 """Counts rows that could not be written elsewhere as they are, and looks for room. Only reads."""
 
 import shutil
+from collections.abc import Iterator
 from collections.abc import Mapping as MappingABC
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from shardhash.slots import SlotSet
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["HazardReader", "free_room", "torn_references"]
+__all__ = ["HazardReader", "free_room", "orphan_references", "torn_references"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +34,23 @@ class HazardReader:
     is_beside: bool = False
 
     def hazards(
-        self, table: Table, rows: RowFilter, *, torn: dict[str, int] | None = None
+        self,
+        table: Table,
+        rows: RowFilter,
+        *,
+        torn: MappingABC[str, int] | None = None,
+        orphans: MappingABC[str, int] | None = None,
     ) -> RowHazards:
-        """Return what was counted of some rows; reads the whole table, twice if rows are long."""
+        """Return what was counted of some rows; reads the whole table, twice if rows are long.
+
+        ``torn`` and ``orphans`` are what has been counted of its foreign keys.
+        """
+        found = self._own_hazards(table, rows)
+        return replace(found, torn=torn or {}, orphans=orphans or {})
+
+    def _own_hazards(self, table: Table, rows: RowFilter) -> RowHazards:
         if table.backend is Backend.SQLITE:
-            return self._file_hazards(table, rows, torn or {})
+            return self._file_hazards(table, rows)
         packet = 0 if self.is_beside else self.packet()
         with self.connections.write(self.shard) as connection:
             if packet:  # this server has to write the rows down, too
@@ -48,16 +61,15 @@ class HazardReader:
                 long_rows=count,
                 longest=longest,
                 packet=packet,
-                torn=torn or {},
             )
 
-    def _file_hazards(self, table: Table, rows: RowFilter, torn: dict[str, int]) -> RowHazards:
+    def _file_hazards(self, table: Table, rows: RowFilter) -> RowHazards:
         with self.connections.write(self.shard) as connection:
             encoding = str(connection.exec_driver_sql(sql.read_encoding().sql).scalar_one())
             count = 0
             if encoding == UTF_8:
                 count = _number(connection, sql.count_undecodable(table, rows))
-            return RowHazards(encoding=encoding, undecodable=count, torn=torn)
+            return RowHazards(encoding=encoding, undecodable=count)
 
     def packet(self) -> int:
         """Return how long a statement the target's server takes."""
@@ -95,26 +107,49 @@ def torn_references(
     ``tables`` are those of the mapping, by lower-case name. Other tables are not looked at.
     """
     table = tables[name.lower()]
+    moving = _filter_of(mapping, table, slots, "c.")
     found = {}
-    for key in table.parents:
-        parent = tables.get(key.parent.lower())
-        if parent is not None and len(key.columns) == len(key.parent_columns):
-            statement = _torn(mapping, table, key, parent, slots)
-            found[key.name] = _number(connection, statement)
+    for key, parent in _parents(table, tables):
+        theirs = _filter_of(mapping, parent, slots, "p.")
+        statement = sql.count_torn_references(table, key, parent, moving, theirs)
+        found[key.name] = _number(connection, statement)
     return {name: count for name, count in found.items() if count}
 
 
-def _torn(
-    mapping: Mapping, table: Table, key: ForeignKey, parent: Table, slots: SlotSet
-) -> Statement:
-    keys = {rule.name.lower(): rule.key for rule in mapping.tables}
-    filters = [
-        RowFilter.of_mapping(
-            mapping, each.column(keys[each.name.lower()]), slots, each.backend, row=row
-        )
-        for each, row in ((table, "c."), (parent, "p."))
-    ]
-    return sql.count_torn_references(table, key, parent, *filters)
+def orphan_references(
+    connection: "Connection",
+    mapping: Mapping,
+    tables: MappingABC[str, Table],
+    name: str,
+    slots: SlotSet,
+) -> dict[str, int]:
+    """Return by foreign key of a table how many rows of slots refer to rows that are not there.
+
+    ``tables`` are those of the mapping, by lower-case name. Other tables are not looked at, nor is
+    a table that refers to itself, whose references no copy has checked.
+    """
+    table = tables[name.lower()]
+    if table.refers_to_itself:
+        return {}
+    moving = _filter_of(mapping, table, slots, "c.")
+    found = {
+        key.name: _number(connection, sql.count_orphans(table, key, parent, moving))
+        for key, parent in _parents(table, tables)
+    }
+    return {name: count for name, count in found.items() if count}
+
+
+def _parents(table: Table, tables: MappingABC[str, Table]) -> Iterator[tuple[ForeignKey, Table]]:
+    for key in table.parents:
+        parent = tables.get(key.parent.lower())
+        if parent is not None and len(key.columns) == len(key.parent_columns):
+            yield key, parent
+
+
+def _filter_of(mapping: Mapping, table: Table, slots: SlotSet, row: str) -> RowFilter:
+    """Return the filter for a table's rows of slots; ``row`` stands before the column's name."""
+    [key] = [rule.key for rule in mapping.tables if rule.name.lower() == table.name.lower()]
+    return RowFilter.of_mapping(mapping, table.column(key), slots, table.backend, row=row)
 
 
 def free_room(instance: Instance, given: int | None) -> int | None:

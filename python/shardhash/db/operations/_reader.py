@@ -13,7 +13,7 @@ from shardhash.db.executor import count_filter, id_collisions, unique_collisions
 from shardhash.db.guard import ControlPlace, GuardedTable, SlotState
 from shardhash.db.inspect import KeyReader, database_identity, inspect_table, table_size_bytes
 from shardhash.db.mapping import KeyRouter
-from shardhash.db.operations._hazards import HazardReader, torn_references
+from shardhash.db.operations._hazards import HazardReader, orphan_references, torn_references
 from shardhash.db.planning.movable import MovableFacts
 from shardhash.db.planning.privileges import OPERATIONS, missing_privileges, parse_grants
 from shardhash.db.planning.prune import TableFacts, check_table
@@ -109,8 +109,25 @@ class FactReader:
     def check_new(self, place: Shard, operations: Sequence[str], *, triggers: bool) -> None:
         """Do as ``check_privileges`` for a shard whose database is not there yet."""
         if self.topology.instance(place.instance).backend is Backend.MYSQL:
+            self.check_primary(place.instance)
             with self.connections.instance(place.instance) as connection:
                 _check_account(connection, place, operations, triggers=triggers)
+
+    def check_primary(self, instance: str) -> None:
+        """Raise PreflightError where a server is read-only; some accounts may write there.
+
+        A shard that is made on a replica breaks its replication.
+        """
+        if self.topology.instance(instance).backend is not Backend.MYSQL:
+            return
+        with self.connections.instance(instance) as connection:
+            is_read_only = connection.exec_driver_sql(sql.read_only_mode().sql).scalar_one()
+        if int(is_read_only):
+            raise PreflightError(
+                f"the server of instance {instance} is read-only: operations work on primaries",
+                next_step=f"point {instance} to the primary, or SET GLOBAL read_only = 0 there if "
+                "it is one",
+            )
 
     def table(self, shard: str, name: str) -> Table:
         """Return a table of a shard."""
@@ -169,6 +186,9 @@ class FactReader:
             null_keys = int(connection.exec_driver_sql(statement.sql).scalar_one())
             total = int(connection.exec_driver_sql(sql.count_rows(here).sql).scalar_one())
             torn = torn_references(connection, mapping, tables, rule.name, slots)
+            orphans = {}
+            if there is not None or here.backend is Backend.SQLITE:  # else its keys come later
+                orphans = orphan_references(connection, mapping, tables, rule.name, slots)
         stale = 0
         shared: tuple[int, Sequence[object]] = (0, ())
         values: dict[str, int] = {}
@@ -192,7 +212,7 @@ class FactReader:
             shared_ids=shared,
             shared_values=values,
             size_bytes=size * count // total if size and total else size,
-            hazards=hazards.hazards(here, rows, torn=torn),
+            hazards=hazards.hazards(here, rows, torn=torn, orphans=orphans),
         )
 
     def tables(self, shard: str, mapping: Mapping) -> dict[str, Table]:

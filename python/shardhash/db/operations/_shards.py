@@ -283,6 +283,9 @@ class ShardPlanner:
             )
         _check_entry(config, place)
         self._check_absent(place)
+        guarded = [each for each in config.mappings.values() if shard in each.shards]
+        needs = ["allocate", "guard"] if guarded else ["allocate"]
+        self.reader.check_new(place, needs, triggers=bool(guarded))
         backend = self.reader.connections.backend(shard)
         with self.reader.connections.write(shard) as connection:
             objects = list_objects(connection, backend)
@@ -309,7 +312,7 @@ class ShardPlanner:
                 database=place.database,
                 tables=[(table, rows[table.name]) for table in tables_parents_first(tables)],
                 programs=[(each.kind, each.name) for each in objects if each.kind != "table"],
-                mappings=[each for each in config.mappings.values() if shard in each.shards],
+                mappings=guarded,
                 hazards={t.name: hazards.hazards(t, RowFilter.all_rows()) for t in tables},
                 size_bytes=sum(sizes),
                 is_elsewhere=place.instance != source.instance,

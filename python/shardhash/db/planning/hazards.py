@@ -38,6 +38,7 @@ class RowHazards:
         encoding: in which a SQLite file keeps, and sorts, text.
         undecodable: rows of a SQLite table whose text is no UTF-8.
         torn: rows that would be parted from rows that they refer to, by foreign key.
+        orphans: rows that refer to no row, by foreign key, where the target would refuse them.
     """
 
     error_values: MappingABC[str, int] = field(default_factory=dict)
@@ -47,6 +48,7 @@ class RowHazards:
     encoding: str = UTF_8
     undecodable: int = 0
     torn: MappingABC[str, int] = field(default_factory=dict)
+    orphans: MappingABC[str, int] = field(default_factory=dict)
 
 
 def check_hazards(table: Table, hazards: RowHazards, verb: str, target: str) -> None:
@@ -55,6 +57,7 @@ def check_hazards(table: Table, hazards: RowHazards, verb: str, target: str) -> 
     ``verb`` is what was to be done with it, such as ``moved``.
     """
     check_copyable(table)
+    _check_document_ids(table, verb)
     for column, count in sorted(hazards.error_values.items()):
         raise PreflightError(
             f"table {table.name} cannot be {verb}: {count} rows hold the error value of ENUM "
@@ -86,6 +89,28 @@ def check_hazards(table: Table, hazards: RowHazards, verb: str, target: str) -> 
             f"table {table.name} cannot be {verb}: {count} rows refer by foreign key {key} to rows "
             "of another shard key, and one would move without the other",
             next_step="give rows that refer to one another one shard key, or drop the foreign key",
+        )
+    for key, count in sorted(hazards.orphans.items()):
+        raise PreflightError(
+            f"table {table.name} cannot be {verb}: {count} rows refer by foreign key {key} to rows "
+            f"that are not there, which {target} would refuse",
+            next_step=f"delete or correct those rows, or drop {key} on all shards",
+        )
+
+
+def _check_document_ids(table: Table, verb: str) -> None:
+    """Refuse numbers of documents of the table's own, which have to come in ascending order.
+
+    Source: https://dev.mysql.com/doc/refman/8.0/en/innodb-fulltext-index.html (FTS_DOC_ID).
+    """
+    if table.backend is Backend.MYSQL and any(
+        column.name == "FTS_DOC_ID" for column in table.columns
+    ):
+        raise PreflightError(
+            f"table {table.name} cannot be {verb}: it numbers its documents itself, in FTS_DOC_ID, "
+            "and InnoDB takes only numbers above those that it has had",
+            next_step="drop the FULLTEXT indexes and the column FTS_DOC_ID, and make the indexes "
+            "anew: InnoDB then numbers documents by itself",
         )
 
 

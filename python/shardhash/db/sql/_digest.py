@@ -47,14 +47,20 @@ def _mysql_digest_part(column: Column) -> str:
 
 
 def _sqlite_digest(names: Sequence[str]) -> str:
-    """Nest digests where the columns are more than the arguments that one call takes."""
-    head, rest = names[:_DIGEST_COLUMNS], names[_DIGEST_COLUMNS:]
+    """Return a digest of digests where the columns are more than the arguments of one call.
+
+    They stand side by side: SQLite's parser gives up on calls that are nested some twenty deep.
+    """
+    if len(names) > _DIGEST_COLUMNS:
+        parts = [
+            _sqlite_digest(names[start : start + _DIGEST_COLUMNS])
+            for start in range(0, len(names), _DIGEST_COLUMNS)
+        ]
+        return f"shardhash_row_digest({', '.join(parts)})"
     arguments = [
         f"typeof({name}), CASE typeof({name}) WHEN 'text' THEN CAST({name} AS BLOB) ELSE {name} END"
-        for name in head
+        for name in names
     ]
-    if rest:
-        arguments.append(_sqlite_digest(rest))
     return f"shardhash_row_digest({', '.join(arguments)})"
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "number_expression",
     "read_encoding",
     "read_name_folding",
+    "read_only_mode",
     "set_pass_token",
     "set_sql_mode",
     "show_guard",
@@ -151,6 +152,11 @@ def read_encoding() -> Statement:
 def read_name_folding() -> Statement:
     """Return a SELECT of 0 where a MySQL server tells names of tables apart by their case."""
     return Statement("SELECT @@GLOBAL.lower_case_table_names")
+
+
+def read_only_mode() -> Statement:
+    """Return a SELECT of 1 where a MySQL server takes writes from few accounts only."""
+    return Statement("SELECT @@GLOBAL.read_only")
 
 
 def list_accounts() -> Statement:

@@ -11,6 +11,7 @@ from shardhash.db.topology import Backend
 __all__ = [
     "count_error_values",
     "count_long_rows",
+    "count_orphans",
     "count_torn_references",
     "count_undecodable",
     "row_room",
@@ -105,15 +106,32 @@ def count_torn_references(
 
     The filters name columns by ``c.`` for the table and by ``p.`` for its parent.
     """
-    backend = table.backend
-    pairs = " AND ".join(
-        f"c.{quote(column, backend)} = p.{quote(other, backend)}"
-        for column, other in zip(key.columns, key.parent_columns, strict=True)
-    )
     return Statement(
-        f"SELECT COUNT(*) FROM {table_name(table)} AS c JOIN {table_name(parent)} AS p ON {pairs} "
+        f"SELECT COUNT(*) FROM {table_name(table)} AS c JOIN {table_name(parent)} AS p "
+        f"ON {_pairs(key, table.backend)} "
         f"WHERE COALESCE({moving.condition}, 0) <> COALESCE({parents_moving.condition}, 0)",
         (*moving.parameters, *parents_moving.parameters),
+    )
+
+
+def count_orphans(table: Table, key: ForeignKey, parent: Table, moving: RowFilter) -> Statement:
+    """Return a SELECT of the number of moving rows that refer to a row which is not there.
+
+    The filter names columns by ``c.``. Such rows came in while references were not checked.
+    """
+    refers = " AND ".join(f"c.{quote(column, table.backend)} IS NOT NULL" for column in key.columns)
+    where, parameters = moving.within(refers, ())
+    return Statement(
+        f"SELECT COUNT(*) FROM {table_name(table)} AS c WHERE {where} AND NOT EXISTS "
+        f"(SELECT 1 FROM {table_name(parent)} AS p WHERE {_pairs(key, table.backend)})",
+        parameters,
+    )
+
+
+def _pairs(key: ForeignKey, backend: Backend) -> str:
+    return " AND ".join(
+        f"c.{quote(column, backend)} = p.{quote(other, backend)}"
+        for column, other in zip(key.columns, key.parent_columns, strict=True)
     )
 
 
