@@ -207,6 +207,18 @@ def test_a_record_that_another_process_wrote_is_not_written_again(filled: Config
     assert filled.read_journal("op-1")[0].record == {"by": "a"}
 
 
+def test_progress_is_what_was_saved_last(filled: ConfigStore):
+    assert filled.read_progress("op-1") is None
+
+    filled.save_progress("op-1", {"rows_done": 1})
+    filled.save_progress("op-1", {"rows_done": 2, "throttled": None})
+
+    saved = filled.read_progress("op-1")
+    assert saved is not None
+    assert saved.record == {"rows_done": 2, "throttled": None}
+    assert filled.list_journals() == ()
+
+
 def test_journals_are_listed_oldest_first(filled: ConfigStore):
     for name in ("z", "a", "m"):
         filled.append_journal(name, 0, {})

@@ -12,7 +12,14 @@ from typing import Self
 
 from shardhash.db.config import Config, Origin, mask_passwords
 from shardhash.db.stores._state import StateFile
-from shardhash.db.stores._types import JournalEntry, Lease, SavedVersion, default_author, text_diff
+from shardhash.db.stores._types import (
+    JournalEntry,
+    Lease,
+    SavedProgress,
+    SavedVersion,
+    default_author,
+    text_diff,
+)
 from shardhash.errors import ConfigConflictError, ConfigError, Problem, StoreError, UsageError
 
 __all__ = ["FileStore"]
@@ -149,6 +156,14 @@ class FileStore:
     def list_journals(self) -> tuple[str, ...]:
         """Return the names of all operations that have a journal, the oldest first."""
         return self._state.list_journals()
+
+    def save_progress(self, operation: str, record: Mapping[str, object]) -> None:
+        """Replace what is saved of an operation's progress."""
+        self._state.save_progress(operation, record)
+
+    def read_progress(self, operation: str) -> SavedProgress | None:
+        """Return what was saved last of an operation's progress; None where nothing was."""
+        return self._state.read_progress(operation)
 
     def _parse(
         self, text: str, origin: Origin, version: str, environ: Mapping[str, str] | None = None

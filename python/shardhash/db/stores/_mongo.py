@@ -10,6 +10,7 @@ and needs neither transactions, nor an order of results, nor field names with do
     leases    {_id: "app/name", holder, token, expires_ms}
     journal   {_id: "app/operation/0", record: JSON, written_ms, append_id}
     journals  {_id: "app/0", operation}
+    progress  {_id: "app/operation", record: JSON, written_ms}
     clock     {_id: app, now}
 
 Times are milliseconds since 1970, because not every server gives a date back as a date.
@@ -28,7 +29,14 @@ from shardhash.db.config import FORMAT, Config, Origin, mask_passwords
 from shardhash.db.config.addresses import AddressError, parse_mongo_url
 from shardhash.db.drivers import Secrets, import_extra
 from shardhash.db.stores._state import journal_taken, lease_held, lease_lost
-from shardhash.db.stores._types import JournalEntry, Lease, SavedVersion, default_author, text_diff
+from shardhash.db.stores._types import (
+    JournalEntry,
+    Lease,
+    SavedProgress,
+    SavedVersion,
+    default_author,
+    text_diff,
+)
 from shardhash.db.topology import PasswordKind, PasswordSource, SharedStore
 from shardhash.errors import (
     ConfigConflictError,
@@ -268,6 +276,24 @@ class MongoStore:
                 if found is None:
                     return tuple(names)
                 names.append(str(found["operation"]))
+
+    def save_progress(self, operation: str, record: Mapping[str, object]) -> None:
+        """Replace what is saved of an operation's progress; one small write."""
+        document = {
+            "_id": f"{self._named_app()}/{operation}",
+            "record": json.dumps(dict(record)),
+            "written_ms": _milliseconds(datetime.now(UTC)),
+        }
+        with self._asking("progress") as progress:
+            progress.replace_one({"_id": document["_id"]}, document, upsert=True)
+
+    def read_progress(self, operation: str) -> SavedProgress | None:
+        """Return what was saved last of an operation's progress; None where nothing was."""
+        with self._asking("progress") as progress:
+            found = progress.find_one({"_id": f"{self._named_app()}/{operation}"})
+        if found is None:
+            return None
+        return SavedProgress(_time(found["written_ms"]), json.loads(found["record"]))
 
     def _list_journal(self, operation: str) -> None:
         """Add a name to the numbered list of journals, unless it is there."""

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from shardhash.db.stores._types import JournalEntry, Lease, SavedVersion
+from shardhash.db.stores._types import JournalEntry, Lease, SavedProgress, SavedVersion
 from shardhash.errors import LeaseHeldError, LeaseLostError, StoreError
 
 __all__ = ["StateFile", "journal_taken", "lease_held", "lease_lost"]
@@ -24,6 +24,8 @@ CREATE TABLE IF NOT EXISTS leases (
 CREATE TABLE IF NOT EXISTS journal (
     operation TEXT NOT NULL, number INTEGER NOT NULL, written_at REAL NOT NULL,
     record TEXT NOT NULL, PRIMARY KEY (operation, number)) STRICT;
+CREATE TABLE IF NOT EXISTS progress (
+    operation TEXT PRIMARY KEY, written_at REAL NOT NULL, record TEXT NOT NULL) STRICT;
 """
 _NOW = "SELECT (julianday('now') - 2440587.5) * 86400.0"
 
@@ -161,6 +163,22 @@ class StateFile:
                 "SELECT operation FROM journal GROUP BY operation ORDER BY min(rowid)"
             ).fetchall()
         return tuple(row[0] for row in rows)
+
+    def save_progress(self, operation: str, record: Mapping[str, object]) -> None:
+        """Replace what is saved of an operation's progress."""
+        with self._writing() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO progress (operation, written_at, record) VALUES (?, ?, ?)",
+                (operation, _now(connection), json.dumps(dict(record))),
+            )
+
+    def read_progress(self, operation: str) -> SavedProgress | None:
+        """Return what was saved last of an operation's progress."""
+        with self._reading() as connection:
+            row = connection.execute(
+                "SELECT written_at, record FROM progress WHERE operation = ?", (operation,)
+            ).fetchone()
+        return None if row is None else SavedProgress(_time(row[0]), json.loads(row[1]))
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:

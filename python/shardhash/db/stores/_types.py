@@ -11,7 +11,15 @@ from typing import Protocol, Self
 
 from shardhash.db.config import Config, mask_passwords
 
-__all__ = ["ConfigStore", "JournalEntry", "Lease", "SavedVersion", "default_author", "text_diff"]
+__all__ = [
+    "ConfigStore",
+    "JournalEntry",
+    "Lease",
+    "SavedProgress",
+    "SavedVersion",
+    "default_author",
+    "text_diff",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,17 @@ class JournalEntry:
 
     operation: str
     number: int
+    written_at: datetime
+    record: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class SavedProgress:
+    """How far an operation was when its process last said so; JSON values only.
+
+    ``written_at`` is of the process's clock where the store's would cost a write of its own.
+    """
+
     written_at: datetime
     record: Mapping[str, object]
 
@@ -142,6 +161,12 @@ class ConfigStore(Protocol):
 
     def list_journals(self) -> tuple[str, ...]:
         """Return the names of all operations that have a journal, the oldest first."""
+
+    def save_progress(self, operation: str, record: Mapping[str, object]) -> None:
+        """Replace what is saved of an operation's progress; it may be lost in a crash."""
+
+    def read_progress(self, operation: str) -> SavedProgress | None:
+        """Return what was saved last of an operation's progress; None where nothing was."""
 
 
 def text_diff(old: str, new: str, *, old_name: str, new_name: str) -> str:
