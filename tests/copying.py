@@ -42,6 +42,9 @@ class PlainWork:
     def batch(self, shard: str, do: Callable[[Connection], Any], *, idempotent: bool = True) -> Any:
         return self.connections.run_batch(shard, do, idempotent=idempotent)
 
+    def on_earlier_rows(self, count: int) -> None:
+        """Count nothing."""
+
     def on_rows(self, count: int) -> None:
         self.seen.append(count)
         self.on_batch()

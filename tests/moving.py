@@ -36,8 +36,8 @@ class Shop:
             "s1",
             f"CREATE TABLE orders (id {NUMBERS[fleet.kind]} PRIMARY KEY{counted}, k INT, x INT)",
         )
-        for number in range(1, 201):
-            fleet.sql("s1", f"INSERT INTO orders VALUES ({number}, {number}, 0)")
+        rows = ", ".join(f"({number}, {number}, 0)" for number in range(1, 201))
+        fleet.sql("s1", f"INSERT INTO orders VALUES {rows}")
         path = fleet.write_config()
         path.write_text("map_max_age_s: 0.02\n" + path.read_text())
         self.store = FileStore(path)

@@ -73,7 +73,7 @@ def test_list_and_show_tell_where_an_interrupted_split_is(adopted: CalledShop, p
     ]
     assert shown[-4:] == [
         "The moving slots can be read and not written.",
-        "It stopped: interrupted",
+        "It stopped after 500 rows: interrupted",
         f"Next: shardhash op resume {name}",
         f"  or: shardhash op abort {name}, which takes everything back",
     ]

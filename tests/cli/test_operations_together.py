@@ -2,6 +2,7 @@
 
 import re
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,38 @@ def test_resumed_operation_runs_to_its_end_under_watch(
     assert copying.end().exit_code == 0
 
 
+def test_watch_shows_rows_rate_waits_and_checkpoint_as_the_process_does(
+    adopted: CalledShop, copying: Running, pause: Path
+) -> None:
+    name = name_of(adopted)
+    watching = replace(adopted, directory=pause.parent / "elsewhere")
+    watching.directory.mkdir()
+    environment = {**adopted.environment, "SHARDHASH_CONFIG": str(pause.parent / "shardhash.yaml")}
+    watching = replace(watching, environment=environment)
+    log = watching.start("op", "watch", name, as_json=False)
+    log.wait_for_words("waits because the pause file")
+    said = log.talk.read_text()
+    log.kill()
+    watched = watching.start("op", "watch", name)
+    watched.wait_for("copy orders", throttled=True)
+    events = watched.events()
+    shown = adopted.do("op", "show", name).stdout
+    pause.unlink()
+    copying.end()
+    ended = watched.end()
+
+    event = events[-1]
+    assert event in copying.events()
+    assert (event["phase"], event["phases"]) == (8, 14)
+    assert 0 < int(str(event["rows_done"])) < int(str(event["rows_about"]))
+    assert event["checkpoint_at"]
+    words = r"\[8/14\] copy orders from s1 to s2: waits because the pause file \S+ is there, "
+    rows = r"500 of about [0-9,]+ rows, last checkpoint \d\d:\d\d:\d\d UTC\n"
+    assert re.search(words + rows, said)
+    assert "Step 8: waits because the pause file" in shown
+    assert ended.exit_code == 0
+
+
 def test_abort_takes_everything_back(adopted: CalledShop, copying: Running) -> None:
     rows, owned = adopted.rows("s1"), adopted.do("shard", "list").stdout
     name = name_of(adopted)
@@ -213,13 +246,17 @@ def test_fence_that_did_not_fall_says_who_is_in_the_way_and_that_slots_are_open(
         other.cursor().execute("UPDATE orders SET item = 'x'")
         stopped = shop.run(*SPLIT, "--fence-wait", "0")
         number = other.thread_id()
-    name = name_of(shop)
+        name = name_of(shop)
+        again = shop.run("op", "resume", name, "--fence-wait", "0.5")
 
     shown = shop.do("op", "show", name).stdout
 
     assert stopped.exit_code == 4
     assert f"in the way are connection {number} of root, open for " in stopped.stderr
     assert "KILL each on the server of s1" in stopped.stderr.splitlines()[-1]
+    assert "--fence-wait SECONDS" in stopped.stderr.splitlines()[-1]
+    assert "could not be fenced in 0.5 s" in again.stderr
+    assert "First: let them end, or KILL each on the server of s1" in shown
     assert "The moving slots take writes, unless the fence fell just before" in shown
     with shop.writer("s1") as application:
         application.execute("UPDATE orders SET item = 'y'")

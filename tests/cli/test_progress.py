@@ -9,7 +9,9 @@ from dataclasses import replace
 import pytest
 
 from shardhash.cli._progress import duration, progress_display, progress_words
+from shardhash.db.executor._meter import Meter, ProgressSaver
 from shardhash.db.plan import Progress
+from shardhash.errors import StoreError
 
 BEGUN = Progress(
     operation="split", phase=9, phases=15, title="copy orders from s1 to s2",
@@ -85,6 +87,62 @@ def test_log_has_a_line_a_step_a_line_a_hold_up_and_one_each_half_minute(
         "[9/15] copy orders from s1 to s2: 12,000 of about 24,000 rows, 9,400 rows/s, 1 s left",
         "[10/15] make s2 the owner of 32 slots",
     ]
+
+
+def test_log_says_at_once_why_a_step_waits_that_begins_with_a_wait() -> None:
+    log = io.StringIO()
+    with progress_display(log, as_json=False, has_steps=True) as show:
+        show(HELD_UP)
+
+    assert "waits because the pause file hold is there" in log.getvalue()
+
+
+def test_who_is_watching_sees_the_last_checkpoint_and_no_time_of_a_step(
+    ticks: Callable[[float], float],
+) -> None:
+    screen = Screen()
+    seen = replace(HALF, checkpoint_at="2026-01-02T03:04:05.678+00:00")
+    with progress_display(screen, as_json=False, is_watching=True, ticks=lambda: ticks(0)) as show:
+        show(seen)
+        show(NEXT)
+
+    kept = screen.getvalue()
+    assert "[9/15] copy orders from s1 to s2: done" in kept
+    words = "12,000 of about 24,000 rows, 9,400 rows/s, 1 s left, last checkpoint 03:04:05 UTC"
+    assert progress_words(seen, with_checkpoint=True) == words
+
+
+def test_progress_is_saved_every_few_seconds_and_for_want_of_it_nothing_stops() -> None:
+    saved: list[Progress] = []
+    now = 0.0
+
+    class Clock:
+        def monotonic(self) -> float:
+            return now
+
+        def sleep(self, seconds: float) -> None:
+            raise AssertionError
+
+    def save(progress: Progress) -> None:
+        saved.append(progress)
+        raise StoreError("the store does not answer")
+
+    saver = ProgressSaver(save, Clock())
+    for now in (0.0, 0.5, 2.9, 3.1, 6.0, 6.2):  # noqa: B007
+        saver.save(BEGUN)
+
+    assert len(saved) == 3
+
+
+def test_rows_of_an_earlier_run_count_as_done_and_not_for_the_rate() -> None:
+    told: list[Progress] = []
+    meter = Meter("split", 15, told.append)
+    meter.begin(9, "copy orders", 24_000)
+    meter.add_earlier(12_000)
+
+    assert (told[-1].rows_done, told[-1].rows_per_s, told[-1].eta_s) == (12_000, 0.0, None)
+    meter.add(500)
+    assert told[-1].rows_done == 12_500
 
 
 def test_expected_wait_is_no_news_in_a_log(ticks: Callable[[float], float]) -> None:

@@ -7,7 +7,7 @@ from model import actions
 from model.actions import Action
 from model.rules import Rules
 from model.state import NAMES, PAGES, SOURCE, TARGET
-from shardhash.db.executor import _engine
+from shardhash.db.journal import abort_order
 from shardhash.db.plan import Plan, Step, StepKind
 from shardhash.db.planning.movable import MovableFacts
 from shardhash.db.planning.move import MoveFacts, MoveOptions, plan_moves, plan_undo
@@ -106,7 +106,7 @@ class Programs:
         """Return how the steps up to a position are taken back, in the order of the engine."""
         plan = replace(self.plan, steps=tuple(self.steps))
         begun = range(min(position + 1, len(self.steps)))
-        order = sorted(begun, key=lambda i: _engine._abort_order(plan, i))
+        order = sorted(begun, key=lambda i: abort_order(plan, i))
         if not self.rules.abort_unpublishes_last:
             order.sort(key=lambda i: self.steps[i].kind is not StepKind.PUBLISH)
         return [action for i in order for action in self.take_back(self.steps[i])] + _left()

@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "add_apply_options",
+    "add_fence_wait",
+    "add_throttle_options",
     "apply_plan",
     "changing_command",
     "plan_or_apply",
     "read_plan",
     "run_operation",
+    "throttle_of",
 ]
 
 Planner = Callable[["Operations"], "Plan"]
@@ -62,6 +65,16 @@ def add_throttle_options(parser: Parser) -> None:
         help="threads that may run on a server",
     )
     options.add_argument("--pause-file", metavar="FILE", help="wait while this file is there")
+
+
+def add_fence_wait(parser: Parser) -> None:
+    """Add what replaces the wait of the fence that a plan says."""
+    parser.add_argument(
+        "--fence-wait",
+        metavar="S",
+        type=seconds,
+        help="seconds to wait for open transactions in the way (default: as planned)",
+    )
 
 
 def throttle_of(options: argparse.Namespace) -> "ThrottleSettings | None":

@@ -68,7 +68,11 @@ def load_config(options: argparse.Namespace, console: Console) -> "Config":
 
 @contextmanager
 def open_operations(
-    options: argparse.Namespace, console: Console, *, throttle: "ThrottleSettings | None" = None
+    options: argparse.Namespace,
+    console: Console,
+    *,
+    throttle: "ThrottleSettings | None" = None,
+    fence_wait_s: float | None = None,
 ) -> "Iterator[Operations]":
     """Yield operations on the configuration that `config_place` names, with its store.
 
@@ -84,6 +88,10 @@ def open_operations(
         for problem in config.warnings:
             console.warn(str(problem))
         with Operations(
-            config, store=store, throttle=throttle, source=config_reference(options)
+            config,
+            store=store,
+            throttle=throttle,
+            fence_wait_s=fence_wait_s,
+            source=config_reference(options),
         ) as operations:
             yield operations

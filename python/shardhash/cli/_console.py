@@ -110,12 +110,14 @@ class Console:
             )
 
     def progress(
-        self, *, has_steps: bool = False
+        self, *, has_steps: bool = False, is_watching: bool = False
     ) -> "AbstractContextManager[Callable[[Progress], None]]":
         """Return a context manager whose value shows how far an operation is."""
         from shardhash.cli._progress import progress_display
 
-        return progress_display(self.stderr, as_json=self.as_json, has_steps=has_steps)
+        return progress_display(
+            self.stderr, as_json=self.as_json, has_steps=has_steps, is_watching=is_watching
+        )
 
     def finish(self, outcome: Outcome) -> int:
         """Print an outcome and return the exit code."""

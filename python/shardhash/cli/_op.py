@@ -2,9 +2,15 @@
 
 import argparse
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from shardhash.cli._applying import add_throttle_options, run_operation, throttle_of
+from shardhash.cli._applying import (
+    add_fence_wait,
+    add_throttle_options,
+    run_operation,
+    throttle_of,
+)
 from shardhash.cli._commands import Commands
 from shardhash.cli._configuration import open_operations
 from shardhash.cli._console import Console, Outcome, Status
@@ -12,7 +18,7 @@ from shardhash.cli._table import table
 from shardhash.errors import StoppedError
 
 if TYPE_CHECKING:
-    from shardhash.db.journal import OperationState
+    from shardhash.db.operations import Operations, Standing
 
 __all__ = ["register"]
 
@@ -47,68 +53,84 @@ def register(commands: Commands) -> None:
         command.add_argument("operation", metavar="OP", help="its name, from `op list`")
         if run in (_resume, _abort, _undo):
             add_throttle_options(command)
+        if run in (_resume, _undo):
+            add_fence_wait(command)
 
 
 def _list(options: argparse.Namespace, console: Console) -> Outcome:
     from shardhash.cli._operation import operation_data
 
     with open_operations(options, console) as operations:
-        states = [each for each in operations.list() if options.all or not each.is_ended]
-    data = {"operations": [operation_data(each) for each in states]}
-    return Outcome(data=data, lines=_list_lines(states))
+        standings = operations.standings()
+    shown = [each for each in standings if options.all or not each.state.is_ended]
+    data = {"operations": [operation_data(each) for each in shown]}
+    return Outcome(data=data, lines=_list_lines(shown))
 
 
-def _list_lines(states: "list[OperationState]") -> Iterator[str]:
+def _list_lines(standings: "list[Standing]") -> Iterator[str]:
     from shardhash.cli._operation import operation_row
 
-    if not states:
+    if not standings:
         yield "No operation is unfinished."
         return
-    yield from table(_HEADINGS, map(operation_row, states))
+    yield from table(_HEADINGS, map(operation_row, standings))
 
 
 def _show(options: argparse.Namespace, console: Console) -> Outcome:
     from shardhash.cli._operation import operation_data, operation_lines
 
     with open_operations(options, console) as operations:
-        state = operations.get(options.operation)
-    return Outcome(data={"operation": operation_data(state)}, lines=operation_lines(state))
+        standing = operations.standing(options.operation)
+    return Outcome(data={"operation": operation_data(standing)}, lines=operation_lines(standing))
 
 
 def _watch(options: argparse.Namespace, console: Console) -> Outcome:
-    from time import sleep
-
-    from shardhash.cli._operation import is_killed, operation_data, operation_lines
+    from shardhash.cli._operation import operation_data, operation_lines
 
     with open_operations(options, console) as operations:
-        state = operations.get(options.operation)
-        seen = None
-        while state.is_at_work and not is_killed(state):
-            if state.position != seen:
-                seen = state.position
-                console.say(_watched_line(state))
-            sleep(_WATCH_EVERY_S)
-            state = operations.get(options.operation)
+        with suppress(_NotAtItsEnd):
+            _follow(operations, options.operation, console)
+        standing = operations.standing(options.operation)
+    is_ended = standing.state.is_ended
     return Outcome(
-        status=Status.OK if state.is_ended else Status.STOPPED,
-        data={"operation": operation_data(state)},
-        lines=operation_lines(state),
-        error=None if state.is_ended else _not_ended(state),
+        status=Status.OK if is_ended else Status.STOPPED,
+        data={"operation": operation_data(standing)},
+        lines=operation_lines(standing),
+        error=None if is_ended else _not_ended(standing),
     )
 
 
-def _watched_line(state: "OperationState") -> str:
-    steps, position = state.plan.steps, state.position
-    if position == len(steps):
-        return "all steps are done, and it cleans up"
-    return f"[{position + 1}/{len(steps)}] {steps[position].title}"
+class _NotAtItsEnd(Exception):  # noqa: N818
+    """The operation that was followed has stopped, or was killed."""
 
 
-def _not_ended(state: "OperationState") -> StoppedError:
-    what = "has stopped" if state.message else "was killed"
+def _follow(operations: "Operations", name: str, console: Console) -> None:
+    """Show how far an operation is until it ends.
+
+    Raises:
+        _NotAtItsEnd: it has stopped, or was killed.
+    """
+    from time import sleep
+
+    seen = None
+    state = operations.get(name)
+    with console.progress(has_steps=True, is_watching=True) as show:
+        while operations.is_at_work(state):
+            progress = operations.progress(state)
+            if progress != seen or not console.as_json:
+                show(progress)
+            seen = progress
+            sleep(_WATCH_EVERY_S)
+            state = operations.get(name)
+        if not state.is_ended:
+            raise _NotAtItsEnd
+
+
+def _not_ended(standing: "Standing") -> StoppedError:
+    what = "has stopped" if standing.state.message else "was killed"
+    commands = "; or ".join(choice.command for choice in standing.choices)
     return StoppedError(
-        f"operation {state.id} {what}, and is not at its end",
-        next_step=f"shardhash op resume {state.id}, or what else the last lines say",
+        f"operation {standing.state.id} {what}, and is not at its end", next_step=commands
     )
 
 
@@ -123,7 +145,9 @@ def _pause(options: argparse.Namespace, console: Console) -> Outcome:
 
 
 def _resume(options: argparse.Namespace, console: Console) -> Outcome:
-    with open_operations(options, console, throttle=throttle_of(options)) as operations:
+    with open_operations(
+        options, console, throttle=throttle_of(options), fence_wait_s=options.fence_wait
+    ) as operations:
         return run_operation(
             console, lambda listen: operations.resume(options.operation, progress=listen)
         )
@@ -137,7 +161,9 @@ def _abort(options: argparse.Namespace, console: Console) -> Outcome:
 
 
 def _undo(options: argparse.Namespace, console: Console) -> Outcome:
-    with open_operations(options, console, throttle=throttle_of(options)) as operations:
+    with open_operations(
+        options, console, throttle=throttle_of(options), fence_wait_s=options.fence_wait
+    ) as operations:
         return run_operation(
             console, lambda listen: operations.undo(options.operation, progress=listen)
         )

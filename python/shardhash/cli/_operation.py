@@ -1,36 +1,36 @@
 """An operation of the journal as text: where it is, why it stopped, and what to type next."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from shardhash.cli._console import printable
+from shardhash.cli._progress import progress_words
 from shardhash.db.journal import OperationState, Phase
+from shardhash.db.operations import Choice, Standing, Verb
 from shardhash.db.plan import StepKind
 
 if TYPE_CHECKING:
     from shardhash.db.plan import Step
 
-__all__ = ["is_killed", "operation_data", "operation_lines", "operation_row"]
+__all__ = ["operation_data", "operation_lines", "operation_row"]
 
-_WHAT_IT_DOES = {
-    "abort": ", which takes everything back",
-    "undo": ", which brings the rows back",
-    "pause": ", which stops it at its next batch",
-}
 _MARKS = {"done": "x", "begun": ">", "undone": "-", "": " "}
+_NOTHING = "nothing"
 
 
-def operation_row(state: OperationState) -> tuple[str, ...]:
+def operation_row(standing: Standing) -> tuple[str, ...]:
     """Return a line of the list."""
-    steps = len(state.plan.steps)
-    where = f"{min(state.position + 1, steps)} of {steps}"
+    state, progress = standing.state, standing.progress
+    where = f"{progress.phase} of {progress.phases}"
     since = f"{state.changed_at:%Y-%m-%d %H:%M:%S} UTC"
-    return (state.id, state.plan.shard, _state_words(state), where, since, _next_words(state))
+    return (state.id, state.plan.shard, _state_words(standing), where, since, _next_words(standing))
 
 
-def operation_lines(state: OperationState) -> Iterator[str]:
+def operation_lines(standing: Standing) -> Iterator[str]:
     """Yield an operation: its steps with what became of each, and what to do."""
-    yield f"{state.id}: {state.plan.operation} of {state.plan.shard}, {_state_words(state)}"
+    state = standing.state
+    yield f"{state.id}: {state.plan.operation} of {state.plan.shard}, {_state_words(standing)}"
     yield f"  begun {state.started_at:%Y-%m-%d %H:%M:%S} UTC by {printable(state.holder)}"
     yield ""
     point = state.plan.point_of_no_return
@@ -39,14 +39,15 @@ def operation_lines(state: OperationState) -> Iterator[str]:
             yield "      --- point of no return ---"
         yield f"  [{_MARKS[_what_became(state, position)]}] {position + 1:2}. {_step_words(step)}"
     yield ""
+    yield from _how_far(standing)
     yield from _consequences(state)
-    if state.message and not state.is_ended:
-        yield f"It stopped: {printable(state.message)}"
-    yield from _next_lines(state)
+    yield from _why_not(standing)
+    yield from _next_lines(standing)
 
 
-def operation_data(state: OperationState) -> Mapping[str, Any]:
+def operation_data(standing: Standing) -> Mapping[str, Any]:
     """Return an operation as JSON values."""
+    state = standing.state
     return {
         "id": state.id,
         "operation": state.plan.operation,
@@ -54,6 +55,7 @@ def operation_data(state: OperationState) -> Mapping[str, Any]:
         "mapping": state.plan.mapping,
         "state": state.phase.value,
         "is_ended": state.is_ended,
+        "is_at_work": standing.is_at_work,
         "steps": [
             {
                 "number": position + 1,
@@ -66,11 +68,13 @@ def operation_data(state: OperationState) -> Mapping[str, Any]:
             for position, step in enumerate(state.plan.steps)
         ],
         "position": state.position,
+        "progress": None if state.is_ended else asdict(standing.progress),
         "holder": state.holder,
         "started_at": state.started_at.isoformat(),
         "changed_at": state.changed_at.isoformat(),
         "message": state.message,
-        "next": _next_words(state),
+        "mend": state.mend,
+        "next": [choice.command for choice in standing.choices],
         "report": state.report,
     }
 
@@ -88,73 +92,68 @@ def _step_words(step: "Step") -> str:
     return f"{step.title}{rows}"
 
 
-def _state_words(state: OperationState) -> str:
-    from shardhash.db.executor import is_alive
-
+def _state_words(standing: Standing) -> str:
+    state = standing.state
     if state.is_ended:
         return state.phase.value
     if state.message:
         return "stopped"
-    words = "aborting" if state.phase is Phase.ABORTING else "running"
-    lives = is_alive(state.holder)
-    if lives is None:
-        return f"{words}, or killed"
-    return words if lives else "killed"
+    if standing.is_killed:
+        return "killed"
+    return "aborting" if state.phase is Phase.ABORTING else "running"
 
 
-def _next_words(state: OperationState) -> str:
-    first, other = _next(state)
-    return f"{_command(first, state)} (or {other})" if other else _command(first, state)
+def _how_far(standing: Standing) -> Iterator[str]:
+    """Say how far the present step is, where its process has said that."""
+    state, progress = standing.state, standing.progress
+    if state.is_ended or state.message:
+        return
+    if not standing.is_at_work:
+        progress = replace(progress, rows_per_s=0.0, eta_s=None, throttled=None)
+    if words := progress_words(progress, with_checkpoint=True):
+        yield f"Step {progress.phase}: {words}"
 
 
-def _next_lines(state: OperationState) -> Iterator[str]:
-    first, other = _next(state)
-    yield f"Next: {_command(first, state)}"
-    if other:
-        yield f"  or: {_command(other, state)}{_WHAT_IT_DOES.get(other, '')}"
-
-
-def _command(word: str, state: OperationState) -> str:
-    return f"shardhash op {word} {state.id}" if word else "nothing"
-
-
-def _next(state: OperationState) -> tuple[str, str]:
-    """Return the command of ``op`` to type now, and another that is possible; empty: none."""
+def _why_not(standing: Standing) -> Iterator[str]:
+    """Say why it does not go on by itself."""
+    state = standing.state
     if state.is_ended:
-        return "", "undo" if _is_quarantined(state) else ""
-    if _is_running(state):
-        return "watch", "pause"
-    if state.phase is Phase.ABORTING:
-        return "resume", ""
-    if not state.is_past_return:
-        return "resume", "abort"
-    return "resume", "undo" if _can_be_turned_around(state) else ""
+        return
+    if standing.turned_by:
+        yield f"It is being turned around by {standing.turned_by}."
+    elif standing.overtaken_by:
+        yield f"It was to turn around {standing.overtaken_by}, which has gone on too far for that."
+    if state.message:
+        after = f" after {state.rows_in_step:,} rows" if state.rows_in_step else ""
+        yield f"It stopped{after}: {printable(state.message)}"
+    if state.mend and "shardhash op " not in state.mend:
+        yield f"First: {printable(state.mend)}"
 
 
-def is_killed(state: OperationState) -> bool:
-    """Tell whether the process at work is known to be gone, without having said why."""
-    from shardhash.db.executor import is_alive
-
-    return not (state.is_ended or state.message) and is_alive(state.holder) is False
-
-
-def _is_running(state: OperationState) -> bool:
-    """Tell whether the process at work is known to live, on this machine."""
-    from shardhash.db.executor import is_alive
-
-    return not (state.is_ended or state.message) and is_alive(state.holder) is True
+def _next_words(standing: Standing) -> str:
+    choices = standing.choices
+    others = "".join(f" (or {choice.verb})" for choice in choices[1:])
+    return f"{choices[0].command}{others}" if choices else _NOTHING
 
 
-def _is_quarantined(state: OperationState) -> bool:
-    """Tell whether it has put rows into quarantine, from where they can come back."""
-    is_prune = any(step.kind is StepKind.PRUNE for step in state.plan.steps)
-    return state.phase is Phase.DONE and state.plan.quarantine and is_prune
+def _next_lines(standing: Standing) -> Iterator[str]:
+    if not standing.choices:
+        yield f"Next: {_NOTHING}"
+    for number, choice in enumerate(standing.choices):
+        yield f"{'  or' if number else 'Next'}: {choice.command}{_what_it_does(choice, standing)}"
 
 
-def _can_be_turned_around(state: OperationState) -> bool:
-    """Tell whether it has flipped, and has not begun to prune the old rows."""
-    kinds = {state.plan.steps[position].kind for position in state.begun}
-    return StepKind.FLIP in kinds and StepKind.PRUNE_PAGES not in kinds
+def _what_it_does(choice: Choice, standing: Standing) -> str:
+    match choice.verb:
+        case Verb.ABORT if standing.overtaken_by or choice.operation != standing.state.id:
+            return ", which only ends it"
+        case Verb.ABORT:
+            return ", which takes everything back"
+        case Verb.UNDO:
+            return ", which brings the rows back"
+        case Verb.PAUSE:
+            return ", which stops it at its next batch"
+    return ""
 
 
 def _consequences(state: OperationState) -> Iterator[str]:

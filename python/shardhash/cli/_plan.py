@@ -3,6 +3,7 @@
 import argparse
 
 from shardhash.cli._applying import (
+    add_fence_wait,
     add_throttle_options,
     apply_plan,
     planned,
@@ -29,6 +30,7 @@ def register(commands: Commands) -> None:
     )
     apply.add_argument("file", metavar="FILE", help="what --plan-out has written")
     add_throttle_options(apply)
+    add_fence_wait(apply)
 
 
 def _show(options: argparse.Namespace, console: Console) -> Outcome:
@@ -37,5 +39,7 @@ def _show(options: argparse.Namespace, console: Console) -> Outcome:
 
 def _apply(options: argparse.Namespace, console: Console) -> Outcome:
     plan = read_plan(options.file)
-    with open_operations(options, console, throttle=throttle_of(options)) as operations:
+    with open_operations(
+        options, console, throttle=throttle_of(options), fence_wait_s=options.fence_wait
+    ) as operations:
         return apply_plan(operations, plan, console)

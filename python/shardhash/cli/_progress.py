@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, TextIO
 
 from shardhash.cli._table import count
@@ -27,35 +28,53 @@ _BAR_WIDTH = 20
 
 
 def progress_display(
-    stream: TextIO, *, as_json: bool, has_steps: bool = False, ticks: Ticks = time.monotonic
+    stream: TextIO,
+    *,
+    as_json: bool,
+    has_steps: bool = False,
+    is_watching: bool = False,
+    ticks: Ticks = time.monotonic,
 ) -> AbstractContextManager[Show]:
     """Return the display that suits the stream; rich draws it where it is installed.
 
-    In a log an operation that ``has_steps`` leaves a line for each.
+    In a log an operation that ``has_steps`` leaves a line for each. Who ``is_watching`` another
+    process sees its last checkpoint, and not how long a step took: perhaps it had begun before.
     """
+    words = _Words(is_watching)
     if as_json:
         return nullcontext(lambda progress: _print_json(progress, stream))
     if not stream.isatty():
-        return nullcontext(_Log(stream, has_steps, ticks).show)
+        return nullcontext(_Log(stream, words, has_steps, ticks).show)
     try:
-        return _rich_line(stream, ticks)
+        return _rich_line(stream, words, ticks)
     except ImportError:
-        return _plain_line(stream, ticks)
+        return _plain_line(stream, words, ticks)
 
 
-def progress_words(progress: "Progress") -> str:
-    """Return how far a step is: rows, rows a second and time left, or why it waits."""
+def progress_words(progress: "Progress", *, with_checkpoint: bool = False) -> str:
+    """Return how far a step is: rows, rows a second and time left, or why it waits.
+
+    With its last checkpoint it tells who looks on from elsewhere that it is alive.
+    """
+    words = _row_words(progress)
     if progress.throttled:
-        return f"waits {progress.throttled}"
+        words = [f"waits {progress.throttled}", *(words[:1] if with_checkpoint else ())]
+    if with_checkpoint and progress.checkpoint_at:
+        at = datetime.fromisoformat(progress.checkpoint_at)
+        words.append(f"last checkpoint {at:%H:%M:%S} UTC")
+    return ", ".join(words)
+
+
+def _row_words(progress: "Progress") -> list[str]:
     done, about = progress.rows_done, progress.rows_about
     if not (done or about):
-        return ""
+        return []
     words = [f"{done:,} of about {count(about, 'row')}" if about else count(done, "row")]
     if done and progress.rows_per_s:
         words.append(f"{progress.rows_per_s:,.0f} rows/s")
     if progress.eta_s is not None and done < about:
         words.append(f"{duration(progress.eta_s)} left")
-    return ", ".join(words)
+    return words
 
 
 def duration(seconds: float) -> str:
@@ -70,11 +89,40 @@ def _print_json(progress: "Progress", stream: TextIO) -> None:
     print(json.dumps({"event": "progress", **asdict(progress)}), file=stream, flush=True)
 
 
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """The lines of a display, for the process at work or for who is watching it."""
+
+    is_watching: bool
+
+    def of(self, progress: "Progress") -> str:
+        """Return how far a step is."""
+        return progress_words(progress, with_checkpoint=self.is_watching)
+
+    def line(self, progress: "Progress") -> str:
+        """Return a step with how far it is."""
+        words = self.of(progress)
+        return f"{_title(progress)}: {words}" if words else _title(progress)
+
+    def first_line(self, progress: "Progress") -> str:
+        """Return the line by which a log begins a step."""
+        is_news = self.is_watching or _is_held_up(progress)
+        return self.line(progress) if is_news else _title(progress)
+
+    def ended_line(self, progress: "Progress", seconds: float) -> str:
+        """Return the line that a step leaves behind."""
+        if self.is_watching:
+            return f"{_title(progress)}: done"
+        rows = f"{count(progress.rows_done, 'row')}, " if progress.rows_done else ""
+        return f"{_title(progress)}: {rows}{seconds:.1f} s"
+
+
 @dataclass(slots=True)
 class _Log:
     """Writes the lines of a log: few enough to keep, often enough to see that it is alive."""
 
     stream: TextIO
+    words: _Words
     has_steps: bool
     ticks: Ticks
     _phase: int = field(default=0, init=False)
@@ -87,12 +135,11 @@ class _Log:
 
     def show(self, progress: "Progress") -> None:
         """Write a line where this is news, or it is time for one."""
-        # A wait "until" something is part of the step; one "because" of something is news.
-        is_waiting = (progress.throttled or "").startswith("because")
+        is_waiting = _is_held_up(progress)
         if self.has_steps and progress.phase != self._phase:
-            self._tell(_title(progress))
+            self._tell(self.words.first_line(progress))
         elif (is_waiting and not self._is_waiting) or self.ticks() - self._told_at >= _LOG_EVERY_S:
-            self._tell(_line(progress))
+            self._tell(self.words.line(progress))
         self._phase, self._is_waiting = progress.phase, is_waiting
 
     def _tell(self, line: str) -> None:
@@ -104,6 +151,7 @@ class _Log:
 class _Steps:
     """Tells which line a step leaves behind when the next one begins."""
 
+    words: _Words
     ticks: Ticks
     _last: "Progress | None" = field(default=None, init=False)
     _began: float = field(default=0.0, init=False)
@@ -114,23 +162,23 @@ class _Steps:
         if last is not None and last.phase == progress.phase:
             return None
         seconds, self._began = self.ticks() - self._began, self.ticks()
-        return None if last is None else _ended_line(last, seconds)
+        return None if last is None else self.words.ended_line(last, seconds)
 
     def last_line(self, *, is_ended: bool) -> str | None:
         """Return the line of the last step; None if there was none."""
         if self._last is None:
             return None
-        return (
-            _ended_line(self._last, self.ticks() - self._began) if is_ended else _line(self._last)
-        )
+        if is_ended:
+            return self.words.ended_line(self._last, self.ticks() - self._began)
+        return self.words.line(self._last)
 
 
-def _ended_line(progress: "Progress", seconds: float) -> str:
-    rows = f"{count(progress.rows_done, 'row')}, " if progress.rows_done else ""
-    return f"{_title(progress)}: {rows}{seconds:.1f} s"
+def _is_held_up(progress: "Progress") -> bool:
+    """Tell whether it waits because of something; a wait "until" a time is part of the step."""
+    return (progress.throttled or "").startswith("because")
 
 
-def _rich_line(stream: TextIO, ticks: Ticks) -> AbstractContextManager[Show]:
+def _rich_line(stream: TextIO, words: _Words, ticks: Ticks) -> AbstractContextManager[Show]:
     """Return a display with a bar for the present step; ImportError where rich is not installed."""
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn
@@ -146,7 +194,7 @@ def _rich_line(stream: TextIO, ticks: Ticks) -> AbstractContextManager[Show]:
         console=console,
         transient=True,
     )
-    steps = _Steps(ticks)
+    steps = _Steps(words, ticks)
 
     def leave(line: str | None) -> None:
         if line is not None:
@@ -164,7 +212,7 @@ def _rich_line(stream: TextIO, ticks: Ticks) -> AbstractContextManager[Show]:
             bars.update(
                 task,
                 description=_title(progress),
-                words=progress_words(progress),
+                words=words.of(progress),
                 completed=progress.rows_done,
                 total=progress.rows_about or None,
                 visible=True,
@@ -182,9 +230,9 @@ def _rich_line(stream: TextIO, ticks: Ticks) -> AbstractContextManager[Show]:
 
 
 @contextmanager
-def _plain_line(stream: TextIO, ticks: Ticks) -> Iterator[Show]:
+def _plain_line(stream: TextIO, words: _Words, ticks: Ticks) -> Iterator[Show]:
     """Rewrite one line in place, and leave it standing."""
-    steps = _Steps(ticks)
+    steps = _Steps(words, ticks)
 
     def write(line: str, end: str = "") -> None:
         width = shutil.get_terminal_size().columns - 1
@@ -194,7 +242,7 @@ def _plain_line(stream: TextIO, ticks: Ticks) -> Iterator[Show]:
     def show(progress: "Progress") -> None:
         if (line := steps.ended_by(progress)) is not None:
             write(line, end="\n")
-        write(_line(progress))
+        write(words.line(progress))
 
     is_ended = False
     try:
@@ -207,8 +255,3 @@ def _plain_line(stream: TextIO, ticks: Ticks) -> Iterator[Show]:
 
 def _title(progress: "Progress") -> str:
     return f"[{progress.phase}/{progress.phases}] {progress.title}"
-
-
-def _line(progress: "Progress") -> str:
-    words = progress_words(progress)
-    return f"{_title(progress)}: {words}" if words else _title(progress)

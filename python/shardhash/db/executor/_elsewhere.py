@@ -110,5 +110,8 @@ class _OrderedWork:
 
         return self.connections.run_batch(shard, work, idempotent=idempotent)
 
+    def on_earlier_rows(self, count: int) -> None:
+        """Leave the counting to the process that gave the order."""
+
     def on_rows(self, count: int) -> None:
         """Leave the counting to the process that gave the order."""

@@ -6,7 +6,7 @@ then it repeats the step that was begun, which does no harm where it was done.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,13 +17,13 @@ from shardhash.db.config.edit import count_takeover
 from shardhash.db.connections import ConnectionManager
 from shardhash.db.executor._frozen import check_frozen
 from shardhash.db.executor._leases import Leases, holder_of_this_process
-from shardhash.db.executor._meter import Meter, ProgressListener
+from shardhash.db.executor._meter import Meter, ProgressListener, ProgressSaver
 from shardhash.db.executor._runners import CONFIG_STEPS, RUNNERS
 from shardhash.db.executor._shard_steps import has_control_of, release_control
 from shardhash.db.executor._tokens import tokens_of
 from shardhash.db.executor._work import PlannedTopology, Work
 from shardhash.db.journal import Event, Journal, OperationState, Phase, read_operations
-from shardhash.db.plan import KeptRow, Plan, Report, RowCounts, Status, StepKind
+from shardhash.db.plan import KeptRow, Plan, Progress, Report, RowCounts, Status, StepKind
 from shardhash.db.ports import Clock, Topology
 from shardhash.db.processes import Workers
 from shardhash.db.stores import ConfigStore
@@ -38,7 +38,7 @@ from shardhash.errors import (
     UsageError,
 )
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "overtaker_of"]
 
 _HARMLESS_FIRST = frozenset({StepKind.PRUNE})
 """A step of these that failed before its first row has changed nothing."""
@@ -54,6 +54,7 @@ class Engine:
     clock: Clock = time
     listener: ProgressListener | None = None
     throttle: ThrottleSettings | None = None
+    fence_wait_s: float | None = None
     workers: Workers | None = None
 
     def apply(
@@ -197,9 +198,9 @@ class Engine:
 
     def _take_back(self, work: Work, state: OperationState) -> Report:
         started = self.clock.monotonic()
-        positions = sorted(state.begun - state.undone, key=lambda p: _abort_order(work.plan, p))
-        work.meter.phases = len(positions)
-        for number, position in enumerate(positions, start=1):
+        positions = state.to_take_back
+        work.meter.phases = len(state.begun)
+        for number, position in enumerate(positions, start=len(state.undone) + 1):
             step = work.plan.steps[position]
             with self._stopping(work, position, is_first=False):
                 work.meter.begin(number, f"take back: {step.title}")
@@ -289,21 +290,10 @@ class Engine:
         )
 
     def _overtaker(self, state: OperationState) -> OperationState | None:
-        """Return what an undo was to turn around, where that has gone on too far instead.
-
-        It does where it is resumed between the undo's takeover and its plan. Then the undo cannot
-        have begun, as its tokens are the older ones; a new process would have newer ones.
-        """
+        """Return what an undo was to turn around, where that has gone on too far instead."""
         if not state.instead_of or self.store is None:
             return None
-        (other,) = read_operations(self.store, [state.instead_of])
-        steps = other.plan.steps
-        if all(step.kind is not StepKind.FLIP for step in steps):  # a prune, whose rows come back
-            return None
-        if other.phase is Phase.UNDONE:  # by this one, if it had no step left
-            return None if len(state.done) == len(state.plan.steps) else other
-        is_pruning = any(steps[i].kind is StepKind.PRUNE_PAGES for i in other.begun)
-        return other if other.is_ended or is_pruning else None
+        return overtaker_of(state, read_operations(self.store, [state.instead_of]))
 
     @contextmanager
     def _taken_over(self, journal: Journal, state: OperationState) -> Iterator[Work]:
@@ -339,11 +329,17 @@ class Engine:
                 journal=journal,
                 leases=leases,
                 throttle=self._throttle(connections, plan),
-                meter=Meter(plan.operation, len(plan.steps), self.listener),
+                meter=Meter(plan.operation, len(plan.steps), self._listener(journal)),
                 clock=self.clock,
+                fence_wait_s=self.fence_wait_s,
                 instead_of=instead_of,
                 workers=self.workers,
             )
+
+    def _listener(self, journal: Journal) -> ProgressListener:
+        """Return what tells the listener of this process, and the store for those elsewhere."""
+        saver = ProgressSaver(journal.save_progress, self.clock)
+        return saver.save if self.listener is None else _both(self.listener, saver.save)
 
     def _at_work(self, plan: Plan, error: LeaseHeldError) -> LeaseHeldError:
         """Return the error that names the operation at work; the one given, if there is none."""
@@ -389,6 +385,32 @@ class Engine:
             raise _stopped(work, position, str(error), error.next_step) from error
         except KeyboardInterrupt:
             raise _stopped(work, position, "interrupted", "") from None
+
+
+def _both(first: ProgressListener, second: ProgressListener) -> ProgressListener:
+    def tell(progress: Progress) -> None:
+        second(progress)
+        first(progress)
+
+    return tell
+
+
+def overtaker_of(state: OperationState, others: Iterable[OperationState]) -> OperationState | None:
+    """Return what an undo was to turn around, where that has gone on too far instead.
+
+    It does where it is resumed between the undo's takeover and its plan. Then the undo cannot
+    have begun, as its tokens are the older ones; a new process would have newer ones.
+    """
+    other = next((each for each in others if each.id == state.instead_of), None)
+    if other is None:
+        return None
+    steps = other.plan.steps
+    if all(step.kind is not StepKind.FLIP for step in steps):  # a prune, whose rows come back
+        return None
+    if other.phase is Phase.UNDONE:  # by this one, if it had no step left
+        return None if len(state.done) == len(state.plan.steps) else other
+    is_pruning = any(steps[i].kind is StepKind.PRUNE_PAGES for i in other.begun)
+    return other if other.is_ended or is_pruning else None
 
 
 def _end_overtaken(journal: Journal, state: OperationState) -> Report:
@@ -438,7 +460,13 @@ def _has_changed_nothing(work: Work, position: int, error: ShardhashError) -> bo
 
 def _stopped(work: Work, position: int, message: str, next_step: str) -> StoppedError:
     try:
-        work.journal.append(Event.STOPPED, step=position, message=message)
+        work.journal.append(
+            Event.STOPPED,
+            step=position,
+            message=message,
+            next=next_step,
+            rows=work.meter.rows_in_step,
+        )
     except StoreError as error:
         message = f"{message}; and that could not be written down: {error}"
     count = len(work.plan.steps)
@@ -457,11 +485,6 @@ def _stopped(work: Work, position: int, message: str, next_step: str) -> Stopped
     return StoppedError(
         f"operation {work.id} stopped {where}: {message}", next_step=f"{mend}{commands}"
     )
-
-
-def _abort_order(plan: Plan, position: int) -> tuple[bool, int]:
-    """Reopen what was fenced first, as writers wait for it; else take back in reverse."""
-    return plan.steps[position].kind is not StepKind.FENCE, -position
 
 
 def _report(work: Work, results: Mapping[int, Mapping[str, Any]], seconds: float) -> Report:

@@ -15,7 +15,7 @@ from typing import Self
 from shardhash.db.stores import ConfigStore, Lease, default_author
 from shardhash.errors import LeaseHeldError, LeaseLostError, ShardhashError
 
-__all__ = ["Leases", "holder_of_this_process", "is_alive"]
+__all__ = ["Leases", "holder_of_this_process", "holds_leases", "is_alive"]
 
 TTL_S = 30.0
 _SCOPE = "shard/"
@@ -123,6 +123,13 @@ class Leases:
 def holder_of_this_process() -> str:
     """Return ``user@host:pid.start``, which no other process ever has."""
     return f"{default_author()}:{os.getpid()}.{_start_of(os.getpid())}"
+
+
+def holds_leases(store: ConfigStore, holder: str, shards: Sequence[str]) -> bool:
+    """Tell whether a holder has a lease of one of the shards that has not ended; asks the store."""
+    leases = [store.get_lease(_SCOPE + shard) for shard in shards]
+    held = [each.expires_at for each in leases if each is not None and each.holder == holder]
+    return bool(held) and max(held) > store.now()
 
 
 def is_alive(holder: str) -> bool | None:

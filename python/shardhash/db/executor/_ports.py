@@ -34,6 +34,9 @@ class RowWork(Protocol):
     def batch(self, shard: str, do: "Callable[[Connection], T]", *, idempotent: bool = True) -> T:
         """Run `do` in one transaction under the token, past the guards, and commit."""
 
+    def on_earlier_rows(self, count: int) -> None:
+        """Count rows that an earlier run has done."""
+
     def on_rows(self, count: int) -> None:
         """Count the rows of a committed batch and wait where something holds the work back.
 

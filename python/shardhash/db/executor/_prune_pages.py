@@ -64,7 +64,10 @@ def prune_pages(
     """
     if quarantine:
         make_quarantine(work, shard, table)
-    pages = [page for page in read_pages(work, shard, table) if not page.is_pruned]
+    recorded = read_pages(work, shard, table)
+    pages = [page for page in recorded if not page.is_pruned]
+    if len(pages) < len(recorded):
+        work.on_earlier_rows(sum(page.row_count for page in recorded if page.is_pruned))
     lanes = 1 if table.backend is Backend.SQLITE else _LANES
 
     def prune(page: Page) -> PrunedPages:

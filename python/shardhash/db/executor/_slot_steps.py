@@ -20,6 +20,7 @@ __all__ = ["FENCE", "GUARD", "GUARD_RANGES", "OPEN", "UNGUARD"]
 
 def _fence(work: Work, step: Step) -> Result:
     """Refuse every write to the slots, after those in flight have ended."""
+    wait_s = step.arguments["wait_s"] if work.fence_wait_s is None else work.fence_wait_s
     guard.fence_slots(
         work.connections,
         step.shard,
@@ -27,7 +28,7 @@ def _fence(work: Work, step: Step) -> Result:
         _mapping(work, step).state_name,
         slots_of(step),
         token=work.leases.token(step.shard),
-        wait_s=step.arguments["wait_s"],
+        wait_s=wait_s,
         clock=work.clock,
         on_wait=work.on_wait,
     )

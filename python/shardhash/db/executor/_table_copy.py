@@ -69,6 +69,8 @@ class TableCopy:
         """Copy what the checkpoint says is not copied yet; return the number of rows of all."""
         with self.work.read(self.target) as connection:
             after, copied, is_done = self._checkpoint(connection)
+        if copied:
+            self.work.on_earlier_rows(copied)
         if is_done:
             return copied
         with closing(read_ahead(self._blocks(after))) as blocks:

@@ -58,6 +58,8 @@ def verify_table(
     """
     recorded = read_pages(work, source, table) if record else []
     start = recorded[-1] if recorded else FIRST
+    if recorded:
+        work.on_earlier_rows(sum(page.row_count for page in recorded))
     if start.number and start.until is None:
         return []
     agreed: list[Page] = []

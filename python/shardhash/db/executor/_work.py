@@ -80,6 +80,7 @@ class Work:
     throttle: Waiting
     meter: Meter
     clock: Clock
+    fence_wait_s: float | None = None
     instead_of: str = ""
     workers: Workers | None = None
     _pass: str = field(default_factory=lambda: token_hex(32), repr=False)
@@ -247,6 +248,10 @@ class Work:
             else:
                 return store.load()[0]
         raise AssertionError("unreachable")
+
+    def on_earlier_rows(self, count: int) -> None:
+        """Count rows of this step that an earlier run has done."""
+        self.meter.add_earlier(count)
 
     def on_rows(self, count: int) -> None:
         """Count the rows of a batch, then wait as long as something holds the operation back.

@@ -180,7 +180,8 @@ class _Fence:
         return StoppedError(
             f"{len(self.slots)} slots of {self.mapping} on shard {self.shard} could not be fenced "
             f"in {wait_s:g} s: in the way are {'; '.join(found)}",
-            next_step=f"let them end, or KILL each on the server of {self.shard}",
+            next_step=f"let them end, or KILL each on the server of {self.shard}, or wait longer "
+            "with --fence-wait SECONDS",
         )
 
     def _set_states(self) -> SlotSet:

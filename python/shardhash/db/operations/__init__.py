@@ -9,25 +9,41 @@ from concurrent.futures import Executor
 
 from shardhash.db.config import Config
 from shardhash.db.connections import ConnectionManager
-from shardhash.db.executor import Engine, ProgressListener, is_alive
-from shardhash.db.journal import Journal, OperationState, read_operations, request_pause
+from shardhash.db.executor import Engine, ProgressListener
+from shardhash.db.journal import (
+    Journal,
+    OperationState,
+    read_operations,
+    read_progress,
+    request_pause,
+)
 from shardhash.db.operations._apply import preflight
 from shardhash.db.operations._planning import PlanningFace, exact_connections
 from shardhash.db.operations._reader import FactReader
+from shardhash.db.operations._standing import (
+    Choice,
+    Standing,
+    Verb,
+    is_at_work,
+    standing_of,
+)
 from shardhash.db.operations._undo import undo_plan
 from shardhash.db.operations._verdict import MisplacedRow, TableVerdict, key_text
 from shardhash.db.operations._verify import VerifyReport
-from shardhash.db.plan import Plan, Report
+from shardhash.db.plan import Plan, Progress, Report
 from shardhash.db.ports import Clock, Topology
 from shardhash.db.stores import ConfigStore, default_author
 from shardhash.db.throttle import ThrottleSettings
 from shardhash.errors import RefusedError, UsageError
 
 __all__ = [
+    "Choice",
     "MisplacedRow",
     "Operations",
     "ProgressListener",
+    "Standing",
     "TableVerdict",
+    "Verb",
     "VerifyReport",
     "key_text",
 ]
@@ -45,6 +61,8 @@ class Operations(PlanningFace):
         connections: to plan with.
         clock: time, for waits.
         throttle: what holds an operation back.
+        fence_wait_s: how long a fence waits for transactions in its way, in seconds; None: as long
+            as the plan says.
         source: path or URL by which workers in other processes load the same configuration; None:
             as the store says.
     """
@@ -57,6 +75,7 @@ class Operations(PlanningFace):
         connections: ConnectionManager | None = None,
         clock: Clock = time,
         throttle: ThrottleSettings | None = None,
+        fence_wait_s: float | None = None,
         source: str | None = None,
     ) -> None:
         source = source or (store.url if store is not None else None)
@@ -65,6 +84,7 @@ class Operations(PlanningFace):
         self._given = connections
         self._clock = clock
         self._throttle = throttle
+        self._fence_wait_s = fence_wait_s
 
     def apply(
         self,
@@ -118,13 +138,13 @@ class Operations(PlanningFace):
             UsageError: there is none of that name, or it has ended.
             RefusedError: nobody works on it: it has stopped, or was killed.
         """
-        state = self.get(operation)
-        if state.is_ended:
+        standing = self.standing(operation)
+        if standing.state.is_ended:
             raise UsageError(
-                f"operation {operation} has ended: {state.phase.value}",
+                f"operation {operation} has ended: {standing.state.phase.value}",
                 next_step="shardhash op list shows what has not",
             )
-        if not state.is_at_work or is_alive(state.holder) is False:
+        if not standing.is_at_work:
             raise RefusedError(
                 f"nobody works on operation {operation}: there is nothing to pause",
                 next_step=f"shardhash op show {operation} says where it stands",
@@ -134,6 +154,29 @@ class Operations(PlanningFace):
     def list(self) -> tuple[OperationState, ...]:
         """Return all operations that the store knows, the oldest first."""
         return tuple(read_operations(self._needed_store))
+
+    def is_at_work(self, state: OperationState) -> bool:
+        """Tell whether a process works on an operation now, on this machine or another."""
+        return is_at_work(self._needed_store, state)
+
+    def progress(self, state: OperationState) -> Progress:
+        """Return how far an operation is, as its process said last; a few seconds old at most."""
+        return read_progress(self._needed_store, state)
+
+    def standing(self, operation: str) -> Standing:
+        """Return where an operation stands, and what can be done with it now.
+
+        Raises:
+            UsageError: there is none of that name.
+        """
+        return standing_of(
+            self._needed_store, self._present_config, self.get(operation), self.list()
+        )
+
+    def standings(self) -> tuple[Standing, ...]:
+        """Return of all operations that the store knows where they stand, the oldest first."""
+        config, states = self._present_config, self.list()
+        return tuple(standing_of(self._needed_store, config, each, states) for each in states)
 
     def get(self, operation: str) -> OperationState:
         """Return an operation as its journal tells it; UsageError where there is none."""
@@ -162,6 +205,7 @@ class Operations(PlanningFace):
             clock=self._clock,
             listener=progress,
             throttle=self._throttle,
+            fence_wait_s=self._fence_wait_s,
             workers=self._workers(executor),
         )
 

@@ -12,7 +12,7 @@ from shardhash.db.stores import ConfigStore
 from shardhash.errors import RefusedError
 from shardhash.slots import SlotSet
 
-__all__ = ["undo_plan"]
+__all__ = ["has_flipped", "has_quarantined", "undo_plan"]
 
 
 _MAY_HAVE_PRUNED = frozenset({Phase.DONE, Phase.ABORTED, Phase.SUPERSEDED})
@@ -34,8 +34,8 @@ def undo_plan(store: ConfigStore, config: Config, operation: str, read: ReadFing
     flips = [i for i, step in enumerate(state.plan.steps) if step.kind is StepKind.FLIP]
     if flips:
         return _turned_around(state, config, flips, read)
-    restores = _restores(state)
-    if restores and state.phase in _MAY_HAVE_PRUNED:
+    if has_quarantined(state):
+        restores = _restores(state)
         return Plan(
             operation="undo",
             shard=state.plan.shard,
@@ -82,7 +82,7 @@ def _turned_around(
             next_step=f"shardhash op resume {state.id}; then move the slots back: {back}",
         )
     flip = steps[flips[0]]
-    if flips[0] not in state.done and not _has_flipped(config, flip):
+    if flips[0] not in state.done and not has_flipped(config, flip):
         raise RefusedError(
             f"operation {state.id} has not flipped: nothing is to be turned around",
             next_step=f"shardhash op abort {state.id}",
@@ -119,7 +119,13 @@ def _way_back(plan: Plan, flips: list[Step]) -> str:
     )
 
 
-def _has_flipped(config: Config, flip: Step) -> bool:
+def has_quarantined(state: OperationState) -> bool:
+    """Tell whether a prune has ended that may have put rows into quarantine."""
+    return state.phase in _MAY_HAVE_PRUNED and bool(_restores(state))
+
+
+def has_flipped(config: Config, flip: Step) -> bool:
+    """Tell whether the target of a flip owns its slots by the configuration."""
     owned = config.mapping(flip.arguments["mapping"]).numbers_of(flip.arguments["target"])
     return not SlotSet.parse(flip.arguments["slots"]) - owned
 
