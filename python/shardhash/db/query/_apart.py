@@ -60,7 +60,8 @@ def places_of(text: str, found: Sequence[Apart], backend: Backend) -> list[Place
         at += 1
         if place is not None:
             places.append(place)
-            waiting.remove(place.apart)
+            inside = set(map(id, place.apart.query.walk()))
+            waiting = [each for each in waiting if id(each.query) not in inside]
             while at < len(tokens) and tokens[at].start < place.end:
                 at += 1
     return [] if waiting else places
@@ -207,10 +208,19 @@ def _is_alike(other: Column, column: ResultColumn) -> bool:
 
 
 def _compares_alike(apart: Apart) -> bool:
-    """Tell whether SQLite compares a bound value as it does the subquery's column."""
+    """Tell whether SQLite compares a bound value as it does the subquery's column.
+
+    A column has an affinity, also one of an inner query; what is computed has none, but for CAST.
+    """
     if apart.inner is None:
-        return not any(query.find(exp.Cast) for query in apart.query.expressions)
+        if not isinstance(apart.query, exp.Select):
+            return False
+        items = [item.unalias().unnest() for item in apart.query.expressions]
+        return not any(isinstance(i, exp.Column | exp.Star) or i.find(*_TYPED) for i in items)
     return apart.column is not None and apart.column.data_type == apart.inner.data_type
+
+
+_TYPED = (exp.Cast, exp.Select, exp.SetOperation)
 
 
 def _refused(place: Place, why: str, next_step: str) -> QueryRefusedError:

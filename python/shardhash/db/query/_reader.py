@@ -338,6 +338,8 @@ class _Reader:
                     "a subquery reads rows of shards for a row that every shard has", APART
                 )
             elif block.source_problem:
+                if not block.is_bound:
+                    self._note_apart(query, block)
                 self._block.source_problem = self._block.source_problem or block.source_problem
             elif not block.is_bound and not self._is_semijoin(query, block, condition):
                 self._note_apart(query, block)
