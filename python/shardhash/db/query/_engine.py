@@ -13,7 +13,8 @@ from shardhash.db.connections import ConnectionManager
 from shardhash.db.mapping import KeyRouter
 from shardhash.db.query._answer import answer_of, limit_of
 from shardhash.db.query._apart import Substitution, places_of, with_marks
-from shardhash.db.query._clauses import cut, parse_tokens
+from shardhash.db.query._asker import Asker
+from shardhash.db.query._clauses import parse_tokens
 from shardhash.db.query._explanation import (
     Explanation,
     ShardStatement,
@@ -192,9 +193,9 @@ class QueryEngine:
         memory = options.memory_mb * _MIB
         return joined_answers(union, columns, answers, values, memory=memory)
 
-    def _asker(self, plan: ReadPlan, values: tuple[object, ...]) -> "_Asker":
+    def _asker(self, plan: ReadPlan, values: tuple[object, ...]) -> Asker:
         shards = self._config.mapping(plan.mapping).shards
-        return _Asker(self._runner, plan, shards[0], values)
+        return Asker(self._runner, plan, shards[0], values)
 
     def _read_one(
         self, shard: str, plan: ReadPlan, values: tuple[object, ...], options: QueryOptions
@@ -249,7 +250,7 @@ class QueryEngine:
         self, plan: ReadPlan, route: Route, values: tuple[object, ...]
     ) -> list[Reduction]:
         shard = route.shards[0]
-        asker = _Asker(self._runner, plan, shard, values)
+        asker = Asker(self._runner, plan, shard, values)
         return [
             plan.reduction(
                 each, ask=asker.type_of, columns_of=asker.columns_of, value_of=asker.value_of
@@ -562,57 +563,6 @@ class QueryEngine:
 
 
 Answer = Callable[[Sequence[ShardRows]], tuple[tuple[ResultColumn, ...], Iterator[Row]]]
-
-
-class _Asker:
-    """Asks one shard for the types of expressions and the columns of statements."""
-
-    def __init__(
-        self, runner: TaskRunner, plan: ReadPlan, shard: str, values: tuple[object, ...]
-    ) -> None:
-        self._runner = runner
-        self._plan = plan
-        self._shard = shard
-        self._values = values
-
-    def type_of(self, text: str) -> tuple[str, str]:
-        """Return the type and collation that the server gives an expression of FROM."""
-        clauses = cut(self._plan.text.clean, self._plan.backend)
-        columns, rows = self._ask(sql.type_probe(clauses.head, text, clauses.tables))
-        return columns[0].type, str(rows[0][1] or "binary")
-
-    def columns_of(self, text: str) -> tuple[ResultColumn, ...]:
-        """Return the columns that the server gives a statement without LIMIT."""
-        return self._ask(sql.limited(text, 0))[0]
-
-    def row_of(self, text: str) -> tuple[tuple[ResultColumn, ...], Row]:
-        """Return the columns of a statement and its only row."""
-        columns, rows = self._ask(text)
-        return columns, rows[0]
-
-    def has_columns(self, text: str) -> bool:
-        """Return whether the server knows all that a statement names."""
-        try:
-            self.columns_of(sql.whole_rows(text))
-        except DatabaseError:
-            return False
-        return True
-
-    def collation_of(self, text: str) -> str:
-        """Return the collation of a query's only column."""
-        return str(self.value_of(sql.collation_probe(text)))
-
-    def value_of(self, text: str) -> object:
-        """Return the only value of a statement."""
-        return self._ask(text)[1][0][0]
-
-    def _ask(self, clean: str) -> "tuple[tuple[ResultColumn, ...], list[tuple[object, ...]]]":
-        text, marks = render(clean, self._plan.backend)
-        task = ShardTask(
-            shard=self._shard, sql=text, parameters=tuple(self._values[mark] for mark in marks)
-        )
-        with self._runner([task]) as answers:
-            return answers[0].columns, [tuple(row) for row in answers[0].rows]
 
 
 def _with_limit(reduction: Reduction, values: Sequence[object]) -> str:
