@@ -194,7 +194,7 @@ INDEXED = [
     (
         "CREATE TABLE {} (id BIGINT PRIMARY KEY, k INT, u VARCHAR(20) UNIQUE, w TEXT UNIQUE, "
         "x VARCHAR(50), p POINT NOT NULL, g INT AS (id * 2) VIRTUAL, "
-        "h VARCHAR(60) AS (CONCAT(x, '!')) PERSISTENT, n INT NOT NULL "
+        "h VARCHAR(60) AS (CONCAT(x, '!')) STORED, n INT NOT NULL "
         "DEFAULT (FLOOR(RAND() * 9)), hid INT INVISIBLE DEFAULT 3, "
         "q INT CHECK (q > 0), KEY desc_ (k DESC, n), KEY pre (x(3)), KEY (g), UNIQUE (h(30)), "
         "KEY ign (n) IGNORED, FULLTEXT KEY words (x, w) COMMENT 'a, KEY `b` (c)', SPATIAL KEY (p), "
@@ -218,7 +218,7 @@ GENERATED_KEY = [
     *(f"INSERT INTO {{}} (a, b) VALUES ({n}, 'b{n}')" for n in range(40)),
 ]
 STORED_KEY, VIRTUAL_KEY = (
-    [GENERATED_KEY[0].replace("%s", kind), *GENERATED_KEY[1:]] for kind in ("PERSISTENT", "VIRTUAL")
+    [GENERATED_KEY[0].replace("%s", kind), *GENERATED_KEY[1:]] for kind in ("STORED", "VIRTUAL")
 )
 PAIRED = [
     f"INSERT INTO {{}} VALUES ({n}, {key}, %s)"

@@ -18,6 +18,7 @@ from hostile_schemas import SLOTS, Case
 from server_software import is_mysql, no_pad_binary
 from servers import Fleet, MariaDB, MySQLFleet
 from shardhash.db.executor import _engine, _runner
+from shardhash.db.inspect import comparable_ddl
 from shardhash.db.operations import Operations
 from shardhash.db.plan import Plan, StepKind
 from shardhash.db.stores import FileStore
@@ -130,6 +131,7 @@ def definition(fleet: Fleet, shard: str, table: str) -> str:
         cursor.execute(f"SHOW CREATE TABLE {name_of(table)}")
         text = str(cursor.fetchone()[1])
     head, end, options = text.rpartition("\n) ENGINE=InnoDB")
+    head = comparable_ddl(head)
     lines = sorted(line.removesuffix(",") for line in head.split("\n"))  # indexes in any order
     return "\n".join(lines) + end + re.sub(r"^ AUTO_INCREMENT=\d+", "", options)
 

@@ -7,6 +7,7 @@ import pytest
 from copying import table_of, work_on
 from server_software import is_mysql, mariadb_only, mysql_only, no_pad_binary
 from shardhash.db.executor._ddl import create_programs, create_tables
+from shardhash.db.executor._indexes import drop_indexes, make_indexes
 from shardhash.db.executor._snapshot import copy_snapshot
 from shardhash.db.inspect import list_objects
 from shardhash.errors import DatabaseError, PreflightError
@@ -59,6 +60,25 @@ def made(backend):
         backend.sql("s1", "CREATE UNIQUE INDEX i ON parents (name) WHERE id > 3")
     with work_on(backend, "s1", "s2") as work:
         yield backend, work, tables
+
+
+def test_tables_are_made_where_a_column_has_another_collation_than_its_charset(mysql_fleet):
+    for shard in ("s1", "s2"):
+        mysql_fleet.add(shard)
+    mysql_fleet.sql(
+        "s1",
+        "CREATE TABLE parents (id INT PRIMARY KEY, c VARCHAR(9), KEY (c)) "
+        "DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci",
+    )
+    with work_on(mysql_fleet, "s1", "s2") as work:
+        create_tables(work, "s1", "s2", ["parents"])
+        create_tables(work, "s1", "s2", ["parents"])
+        drop_indexes(work, "s2", table_of(work, "s2", "parents"))
+        make_indexes(work, "s1", "s2", table_of(work, "s2", "parents"))
+
+    query = "SELECT CHARACTER_SET_NAME, COLLATION_NAME FROM information_schema.COLUMNS "
+    query += "WHERE TABLE_SCHEMA = DATABASE() AND COLUMN_NAME = 'c'"
+    assert mysql_fleet.sql("s2", query) == [("utf8mb4", "utf8mb4_unicode_ci")]
 
 
 @mysql_only("tablespaces that a table names")

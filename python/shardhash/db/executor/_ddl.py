@@ -12,6 +12,7 @@ from shardhash.db.executor._ports import RowWork
 from shardhash.db.executor._statements import fetch, run
 from shardhash.db.inspect import (
     Program,
+    comparable_ddl,
     database_defaults,
     list_objects,
     program_ddl,
@@ -56,7 +57,7 @@ def _create_table(
     if found is None:
         work.batch(shard, lambda connection: _make(connection, backend, statements))
         found = _table_there(work, shard, name) or ()
-    if found != statements:
+    if [*map(comparable_ddl, found)] != [*map(comparable_ddl, statements)]:
         raise PreflightError(
             f"table {name} of {shard} is not as on {model}: {_first_difference(statements, found)}",
             next_step=f"make it as on {model}, or drop it if it is empty, then go on",

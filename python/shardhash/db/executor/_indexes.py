@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from shardhash.db import sql
 from shardhash.db.executor._ports import RowWork
 from shardhash.db.executor._statements import fetch, mind_references
-from shardhash.db.inspect import table_ddl
+from shardhash.db.inspect import comparable_ddl, table_ddl
 from shardhash.db.schema import Table
 from shardhash.db.topology import Backend
 from shardhash.errors import PreflightError
@@ -73,7 +73,7 @@ def _lines(connection: "Connection", table: Table) -> list[str]:
 
 def _sorted(lines: Sequence[str]) -> list[str]:
     """Return the lines with those of indexes last, whose order changes when they are made anew."""
-    others = [line for line in lines if not _ANY_INDEX.match(line)]
+    others = [comparable_ddl(line) for line in lines if not _ANY_INDEX.match(line)]
     return [*others, *sorted(line for line in lines if _ANY_INDEX.match(line))]
 
 

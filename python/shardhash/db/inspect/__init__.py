@@ -1,6 +1,12 @@
 """Read facts from shards: tables, keys, objects, identities. Nothing here writes."""
 
-from shardhash.db.inspect._ddl import Program, database_defaults, program_ddl, table_ddl
+from shardhash.db.inspect._ddl import (
+    Program,
+    comparable_ddl,
+    database_defaults,
+    program_ddl,
+    table_ddl,
+)
 from shardhash.db.inspect._keys import KeyReader
 from shardhash.db.inspect._objects import (
     DatabaseObject,
@@ -13,6 +19,7 @@ __all__ = [
     "DatabaseObject",
     "KeyReader",
     "Program",
+    "comparable_ddl",
     "database_defaults",
     "database_identity",
     "inspect_table",

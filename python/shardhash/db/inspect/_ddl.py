@@ -17,10 +17,11 @@ from shardhash.errors import PreflightError
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["Program", "database_defaults", "program_ddl", "table_ddl"]
+__all__ = ["Program", "comparable_ddl", "database_defaults", "program_ddl", "table_ddl"]
 
 _COUNTER = re.compile(r"(\n\) ENGINE=\w+) AUTO_INCREMENT=[0-9]+")
 _TABLESPACE = re.compile(r"(\n\)) /\*!50100 TABLESPACE `(?:[^`]|``)+` \*/(?= ENGINE=)")
+_IMPLIED_CHARSET = re.compile(r" CHARACTER SET (\w+)(?= COLLATE \1(?:_|\b))")
 _EVENT_ON = re.compile(r"(ON COMPLETION (?:NOT )?PRESERVE )ENABLE\b")
 _TEXT_COLUMNS = {
     "view": "Create View",
@@ -61,6 +62,15 @@ def table_ddl(connection: "Connection", name: str, backend: Backend) -> tuple[st
         text = _without_last(pattern, text)
     _check_unqualified(connection, "table", name, text)
     return (text,)
+
+
+def comparable_ddl(text: str) -> str:
+    """Return a table's statement, or a line of it, as equal tables have it in common.
+
+    MySQL names a column's charset beside its collation, which implies it, if the statement that
+    made the column did, or named the collation.
+    """
+    return _IMPLIED_CHARSET.sub("", text)
 
 
 def _without_last(pattern: re.Pattern[str], text: str) -> str:

@@ -53,11 +53,11 @@ def floating_text(column: Column) -> str:
 
     The text of a FLOAT, and of one with a number of digits, is cut; as DOUBLE it is not. The text
     of an expression has 22 characters on MySQL, which is enough for these, and not for a DOUBLE:
-    its own column's has 24.
+    its own column's has 24. A sum would lose the sign of -0, which MySQL keeps.
     """
     name = quote(column.name, Backend.MYSQL)
     is_plain = column.definition.lower() in _PLAIN_DOUBLES
-    return f"CAST({name if is_plain else f'{name} + 0e0'} AS CHAR)"
+    return f"CAST({name if is_plain else f'{name} * 1e0'} AS CHAR)"
 
 
 def literal(value: int | str | bytes, backend: Backend) -> str:
