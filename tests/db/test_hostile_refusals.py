@@ -138,6 +138,21 @@ REFUSED = {
         )
         for does in ("split", "clone")
     },
+    **{
+        f"bytes by default, {does}": table(
+            "(id INT PRIMARY KEY, k INT, a VARBINARY(9) DEFAULT '?', b BINARY(2) DEFAULT x'ff00')",
+            words="a DEFAULT of a or b has bytes that are no text", does=does,
+        )
+        for does in ("split", "clone")
+    },
+    "orphans of a numbered table": Refused(
+        {"p": [PLAIN],
+         "t": [("CREATE TABLE {} (id VARCHAR(9) PRIMARY KEY, k INT, up INT, n INT AUTO_INCREMENT, "
+               "KEY (n), CONSTRAINT up FOREIGN KEY (up) REFERENCES p (id))"),
+               f"INSERT INTO {{}} VALUES ('a', {THERE}, 7, 1)"]},
+        "1 rows refer by foreign key up to rows that are not there", does="split",
+        mapped=("p", "t"),
+    ),
     "own database": table(
         "(id INT PRIMARY KEY, k INT DEFAULT (NEXTVAL(s)))", words="names its own database",
         does="split",

@@ -191,6 +191,11 @@ class Table:
         return any(key.parent == self.name for key in self.parents)
 
     @property
+    def is_numbered_by_an_index(self) -> bool:
+        """Tell whether the server needs another index than the primary key to number rows."""
+        return self.auto_increment not in (None, *self.primary_key[:1])
+
+    @property
     def fingerprint(self) -> str:
         """Return 32 hex digits that change with columns, keys, users' triggers and references.
 

@@ -21,14 +21,15 @@ _CHARSET = "utf8mb4"
 _TLS_ERROR = 2026
 _RESET_CONNECTION = 0x1F
 # What a server may have set for all sessions, and what would cut, refuse or reword what is read and
-# written here. Rows are copied as they are, also those that a later CHECK would not let in.
+# written here. Rows are copied as they are, also those that a later CHECK would not let in; tables
+# are made as they are, also those that a strict InnoDB would not make.
 # The limit of time has another name on each server: each runs the comment that is for it.
 _EXACT = (
     "SET SESSION sql_auto_is_null = 0, sql_select_limit = 18446744073709551615, "
     "sql_safe_updates = 0, sql_big_selects = 1, unique_checks = 1, foreign_key_checks = 1, "
     "completion_type = 0, sql_quote_show_create = 1, max_sort_length = 16384"
     "/*!80000 , max_execution_time = 0 */"
-    "/*M!100201 , max_statement_time = 0, check_constraint_checks = 0 */"
+    "/*M!100201 , max_statement_time = 0, check_constraint_checks = 0, innodb_strict_mode = 0 */"
 )
 
 

@@ -28,7 +28,7 @@ _REFERENCE = re.compile(r"  CONSTRAINT (`(?:[^`]|``)+`) FOREIGN KEY")
 
 def drop_indexes(work: RowWork, shard: str, table: Table) -> None:
     """Take the indexes and references off an empty MySQL table; others stay as they are."""
-    if table.backend is not Backend.MYSQL or _is_numbered_by_an_index(table):
+    if table.backend is not Backend.MYSQL or table.is_numbered_by_an_index:
         return
     with work.read(shard) as connection:
         if fetch(connection, sql.end_key(table, last=False)):
@@ -79,11 +79,6 @@ def _sorted(lines: Sequence[str]) -> list[str]:
 
 def _names(pattern: re.Pattern[str], lines: Sequence[str]) -> list[str]:
     return [found[1] for line in lines if (found := pattern.match(line))]
-
-
-def _is_numbered_by_an_index(table: Table) -> bool:
-    """Tell whether the server needs another index than the primary key to number rows."""
-    return table.auto_increment not in (None, *table.primary_key[:1])
 
 
 def _alter(work: RowWork, shard: str, table: Table, changes: Sequence[str]) -> None:

@@ -31,6 +31,10 @@ _TEXT_COLUMNS = {
     "event": "Create Event",
     "sequence": "Create Table",
 }
+_DEFAULTS = """
+    SELECT COLUMN_NAME FROM information_schema.COLUMNS
+    WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s AND CHARACTER_SET_NAME IS NULL
+    AND LOCATE('?', COLUMN_DEFAULT)"""
 _SETTINGS = ("sql_mode", "collation_connection")
 
 
@@ -52,10 +56,12 @@ def table_ddl(connection: "Connection", name: str, backend: Backend) -> tuple[st
     """Return the statements that make a table with its indexes, without its triggers.
 
     Raises:
-        PreflightError: there is no such table, or its definition names its database.
+        PreflightError: there is no such table, or its definition names its database or cannot be
+            read.
     """
     if backend is Backend.SQLITE:
         return _sqlite_ddl(connection, name)
+    _check_defaults(connection, name)
     found = _show(connection, f"SHOW CREATE TABLE {quote(name, backend)}")
     text = found["Create Table"]
     for pattern in (_TABLESPACE, _COUNTER):
@@ -130,6 +136,33 @@ def _sqlite_ddl(connection: "Connection", name: str) -> tuple[str, ...]:
 
 def _show(connection: "Connection", statement: str) -> Mapping[str, Any]:
     return dict(connection.exec_driver_sql(statement).mappings().one())
+
+
+def _check_defaults(connection: "Connection", name: str) -> None:
+    """Refuse a DEFAULT of bytes that are no UTF-8: MariaDB writes them down as they are.
+
+    Where they were text the server says ``?`` for them, as it does for that sign itself.
+    """
+    columns = [row[0] for row in connection.exec_driver_sql(_DEFAULTS, (name,))]
+    if not columns:
+        return
+    connection.exec_driver_sql("SET SESSION character_set_results = binary")
+    try:
+        found = _show(connection, f"SHOW CREATE TABLE {quote(name, Backend.MYSQL)}")
+    finally:
+        connection.exec_driver_sql("SET SESSION character_set_results = utf8mb4")
+    _, text = found.values()
+    try:
+        if isinstance(text, bytes):
+            text.decode()
+    except UnicodeDecodeError:
+        raise PreflightError(
+            f"table {name} cannot be made elsewhere as it is: a DEFAULT of "
+            f"{' or '.join(columns)} has bytes that are no text, which SHOW CREATE TABLE cannot "
+            "write down",
+            next_step=f"ALTER TABLE {name} ALTER {columns[0]} SET DEFAULT (UNHEX('...')), with "
+            "its bytes, then plan again",
+        ) from None
 
 
 def _check_unqualified(connection: "Connection", kind: str, name: str, text: str) -> None:

@@ -187,7 +187,8 @@ class FactReader:
             total = int(connection.exec_driver_sql(sql.count_rows(here).sql).scalar_one())
             torn = torn_references(connection, mapping, tables, rule.name, slots)
             orphans = {}
-            if there is not None or here.backend is Backend.SQLITE:  # else its keys come later
+            has_keys = here.backend is Backend.SQLITE or here.is_numbered_by_an_index
+            if there is not None or has_keys:  # else its foreign keys are made after the copy
                 orphans = orphan_references(connection, mapping, tables, rule.name, slots)
         stale = 0
         shared: tuple[int, Sequence[object]] = (0, ())
