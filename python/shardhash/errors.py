@@ -227,9 +227,15 @@ class StoreError(ShardhashError):
 
 
 class DatabaseError(ShardhashError):
-    """A server or a database file answered with an error."""
+    """A server or a database file answered with an error.
+
+    Attributes:
+        may_be_committed: whether nobody knows if what failed is committed: the connection was lost
+            before the answer came.
+    """
 
     code = "database"
+    may_be_committed = False
 
 
 class ServerUnreachableError(DatabaseError):

@@ -4,6 +4,7 @@ from datetime import date
 from pathlib import Path
 from uuid import UUID
 
+import pymysql
 import pytest
 from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
@@ -26,12 +27,13 @@ from orm_models import (
     create,
     make_tables,
 )
-from shardhash.adapters.sqlalchemy import Router, sessionmaker
+from shardhash.adapters.sqlalchemy import Router, _session, sessionmaker
 from shardhash.db import Cluster
 from shardhash.errors import (
     KeyTypeError,
     QueryRefusedError,
     ShardKeyError,
+    StoppedError,
     UsageError,
     WrongShardError,
 )
@@ -194,6 +196,30 @@ def test_best_effort_lets_a_transaction_write_to_several(cluster, backend):
 
     assert backend.sql("s1", "SELECT id FROM orders WHERE id < 100") == [(1,)]
     assert backend.sql("s2", "SELECT id FROM orders WHERE id < 100") == [(2,)]
+
+
+@pytest.mark.parametrize(("code", "word"), [(2013, "unknown"), (1290, "rolled back")])
+def test_commit_that_fails_half_way_says_where_it_is_committed(
+    cluster, backend, monkeypatch, code, word
+):
+    done = []
+
+    def commit(connection):
+        if done:
+            raise pymysql.OperationalError(code, "no")
+        done.append(connection)
+        connection.connection.commit()
+
+    monkeypatch.setattr(_session, "commit_driver", commit)
+    several = sessionmaker(cluster, best_effort=True)()
+    several.add_all([Order(id=1, store_id=ON_S1), Order(id=2, store_id=ON_S2)])
+    with pytest.raises(StoppedError, match="committed on every shard") as caught:
+        several.commit()
+    several.close()
+
+    there = [s for s in ("s1", "s2") if backend.sql(s, "SELECT id FROM orders WHERE id < 100")]
+    (other,) = {"s1", "s2"} - {*there}
+    assert f"committed on {there[0]}, {word} on {other}" in str(caught.value)
 
 
 def test_errors_of_the_database_stay_sqlalchemys(session):

@@ -9,6 +9,8 @@ import pytest
 from query_cases import owner
 from servers import Fleet
 from shardhash.db import Cluster
+from shardhash.db.connections import ConnectionManager
+from shardhash.db.connections._retry import _unknown_outcome
 from shardhash.errors import DatabaseError, QueryRefusedError, UsageError, WrongShardError
 
 OWNERS = {"s1": "0-7", "s2": "8-15"}
@@ -92,6 +94,27 @@ def test_best_effort_tells_where_it_failed(backend: Fleet, cluster: Cluster) -> 
     assert dict(result.committed) == {"s1": 1}
     assert list(result.failed) == ["s2"]
     assert rows_of(backend, "s2") == [(2, ON_S2, "there")]
+
+
+def test_best_effort_tells_where_nobody_knows(
+    backend: Fleet, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_batch = ConnectionManager.run_batch
+
+    def lose(manager: Any, shard: str, do: Any, *, idempotent: bool) -> Any:
+        done = run_batch(manager, shard, do, idempotent=idempotent)
+        if shard == "s2":  # committed, and the answer is lost
+            raise _unknown_outcome(DatabaseError("connection lost"))
+        return done
+
+    monkeypatch.setattr(ConnectionManager, "run_batch", lose)
+    result = cluster.query(
+        f"INSERT INTO t VALUES (1, {ON_S1}, 'a'), (3, {ON_S2}, 'b')", best_effort=True
+    )
+
+    assert dict(result.committed) == {"s1": 1}
+    assert not result.failed
+    assert "may or may not have been committed" in result.unknown["s2"]
 
 
 def test_write_to_one_shard_that_fails_raises_and_changes_nothing(

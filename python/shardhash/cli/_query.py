@@ -141,24 +141,33 @@ def _plain(value: object) -> object:
 def _written(result: "QueryResult") -> Outcome:
     lines = [f"{shard}: {rows:,} rows, committed" for shard, rows in result.committed.items()]
     lines += [f"{shard}: rolled back: {why}" for shard, why in result.failed.items()]
+    lines += [f"{shard}: UNKNOWN: {why}" for shard, why in result.unknown.items()]
+    is_half_done = bool(result.failed or result.unknown)
     return Outcome(
         data={
             "committed": dict(result.committed),
             "failed": dict(result.failed),
+            "unknown": dict(result.unknown),
             "shards": list(result.shards),
         },
         lines=lines,
-        status=Status.STOPPED if result.failed else Status.OK,
-        error=_half_done(result) if result.failed else None,
+        status=Status.STOPPED if is_half_done else Status.OK,
+        error=_half_done(result) if is_half_done else None,
     )
 
 
 def _half_done(result: "QueryResult") -> ShardhashError:
-    failed, committed = ", ".join(result.failed), ", ".join(result.committed) or "no shard"
-    return StoppedError(
-        f"rolled back on {failed}, committed on {committed}",
-        next_step="mend what the messages name, then write to those shards again: --shards",
-    )
+    found = [f"committed on {', '.join(result.committed) or 'no shard'}"]
+    steps = []
+    if result.failed:
+        names = ", ".join(result.failed)
+        found.append(f"rolled back on {names}")
+        steps.append(f"mend what the messages name, then write again with --shards {names}")
+    if result.unknown:
+        names = ", ".join(result.unknown)
+        found.append(f"unknown on {names}")
+        steps.append(f"look on {names} whether the rows are there, before you write them again")
+    return StoppedError(", ".join(found), next_step="; ".join(steps))
 
 
 def _explain(options: argparse.Namespace, console: Console) -> Outcome:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, Result, event, inspect, orm
 from sqlalchemy.ext import horizontal_shard
 from sqlalchemy.orm import InstanceState, ORMExecuteState, SessionTransaction
 
+from shardhash.adapters.sqlalchemy._commits import commit_driver, half_committed
 from shardhash.adapters.sqlalchemy._models import find_key
 from shardhash.adapters.sqlalchemy._router import Router, on_the_move
 from shardhash.adapters.sqlalchemy._swap import SWAP, Swap
@@ -45,7 +46,10 @@ class ShardedSession(horizontal_shard.ShardedSession):
         )
         self.router = router
         self._written: set[str] = set()
+        self._committed: list[str] = []
+        self._shard_of: dict[Engine, str] = {}
         event.listen(self, "do_orm_execute", self._execute, retval=True, insert=True)
+        event.listen(self, "after_begin", self._follow_commit)
         event.listen(self, "after_transaction_end", self._forget_written)
 
     def get_bind(
@@ -59,7 +63,9 @@ class ShardedSession(horizontal_shard.ShardedSession):
         self._check_not_async()
         if shard_id is None:
             shard_id = self.router.shard_chooser(mapper, options.get("instance"))
-        return self.router.engine(shard_id)
+        engine = self.router.engine(shard_id)
+        self._shard_of[engine] = shard_id
+        return engine
 
     def _check_not_async(self) -> None:
         """Refuse an ``AsyncSession``: the shards' engines would hold up its event loop."""
@@ -127,6 +133,29 @@ class ShardedSession(horizontal_shard.ShardedSession):
     def _forget_written(self, _: orm.Session, transaction: SessionTransaction) -> None:
         if transaction.parent is None:
             self._written = set()
+            self._committed = []
+
+    def _follow_commit(
+        self, _: orm.Session, transaction: SessionTransaction, connection: Connection
+    ) -> None:
+        def commit(connection: Connection) -> None:
+            shard = self._shard_of.get(connection.engine, "")
+            if len(self._written) > 1 and shard in self._written:
+                self._commit_shard(shard, connection)
+
+        event.listen(connection, "commit", commit)
+
+    def _commit_shard(self, shard: str, connection: Connection) -> None:
+        """Commit one of several shards, ahead of SQLAlchemy, which would not say which one failed.
+
+        Raises:
+            StoppedError: it failed; the message says where the transaction is committed.
+        """
+        try:
+            commit_driver(connection)
+        except Exception as error:
+            raise half_committed(shard, error, self._committed, self._written) from error
+        self._committed.append(shard)
 
     def _execute(self, context: ORMExecuteState) -> Result[Any] | None:
         """Run a statement on its shards, before SQLAlchemy's own way of doing that is asked.

@@ -67,10 +67,12 @@ class Retrier:
 
 
 def _unknown_outcome(error: DatabaseError) -> DatabaseError:
-    return type(error)(
+    unknown = type(error)(
         f"{error}; the batch may or may not have been committed, so it was not run again",
         next_step="look whether its changes are there before running it again",
     )
+    unknown.may_be_committed = True
+    return unknown
 
 
 def _given_up(error: DatabaseError, attempts: int, seconds: float) -> DatabaseError:

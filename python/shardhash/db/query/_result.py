@@ -24,6 +24,8 @@ class QueryResult:
         shards: the shards that were asked.
         committed: for a write, by shard, the rows that it counted; they are committed.
         failed: for a write with ``best_effort``, by shard, why it was rolled back there.
+        unknown: for a write with ``best_effort``, by shard, why nobody knows whether it is
+            committed there: the connection was lost before the answer came.
     """
 
     def __init__(
@@ -35,11 +37,13 @@ class QueryResult:
         close: Callable[[], None] | None = None,
         committed: Mapping[str, int] = _NOTHING,
         failed: Mapping[str, str] = _NOTHING,
+        unknown: Mapping[str, str] = _NOTHING,
     ) -> None:
         self.columns = columns
         self.shards = shards
         self.committed = committed
         self.failed = failed
+        self.unknown = unknown
         self._rows = rows
         self._close = close
 

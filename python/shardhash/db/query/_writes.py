@@ -22,7 +22,7 @@ from shardhash.db.query._routing import Routing
 from shardhash.db.query._scopes import nested_queries
 from shardhash.db.query._text import Params, QueryText, render, values_of
 from shardhash.db.topology import Backend, KeyType
-from shardhash.errors import KeyTypeError, QueryRefusedError, ShardhashError
+from shardhash.errors import DatabaseError, KeyTypeError, QueryRefusedError, ShardhashError
 
 __all__ = ["WritePlan", "owner_of_written"]
 
@@ -69,15 +69,19 @@ class WritePlan:
             )
         committed: dict[str, int] = {}
         failed: dict[str, str] = {}
+        unknown: dict[str, str] = {}
         for part in parts:
             try:
                 committed[part.shard] = self._run_part(part, values)
             except ShardhashError as error:
                 if len(parts) == 1:
                     raise
-                failed[part.shard] = str(error)
+                is_unknown = isinstance(error, DatabaseError) and error.may_be_committed
+                (unknown if is_unknown else failed)[part.shard] = str(error)
         shards = tuple(part.shard for part in parts)
-        return QueryResult((), iter(()), shards=shards, committed=committed, failed=failed)
+        return QueryResult(
+            (), iter(()), shards=shards, committed=committed, failed=failed, unknown=unknown
+        )
 
     def route(self, params: Params) -> Routing:
         """Return where the statement goes, if somebody else runs it as it is."""
