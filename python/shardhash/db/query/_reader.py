@@ -357,6 +357,8 @@ class _Reader:
             child, node = node, node.parent
         if isinstance(node, exp.Any | exp.All) or _may_be_text(query, self._analysis):
             return
+        if isinstance(node, exp.Ordered | exp.Group):
+            return  # a number in its place would be the position of a column
         if isinstance(node, exp.Exists):
             self._analysis.apart.append(Apart(query, "exists"))
             return
