@@ -94,6 +94,13 @@ def test_bad_arguments_exit_2_and_name_the_help(run: Run, words: tuple[str, ...]
     assert ended.stderr.rstrip().endswith("--help shows what it takes")
 
 
+def test_wrong_fraction_is_told_what_it_must_be(run: Run) -> None:
+    ended = run("shard", "split", "s1", "s2", "--fraction", "half")
+
+    assert ended.exit_code == 2
+    assert "'half' is no number from 0 to 1, such as 0.25" in ended.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "command", "status"),
     [

@@ -200,6 +200,21 @@ def test_terminal_keeps_a_line_for_each_step_that_is_done(
     assert "[10/15] make s2 the owner of 32 slots: 0.2 s\n" in kept
 
 
+def test_narrow_terminal_has_words_in_place_of_a_bar(
+    monkeypatch: pytest.MonkeyPatch, ticks: Callable[[float], float]
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "90")
+    screen = Screen()
+
+    with progress_display(screen, as_json=False, ticks=lambda: ticks(0)) as show:
+        show(HALF)
+
+    drawn = screen.getvalue()
+    assert "[9/15] copy orders from s1 to s2 12,000 of about 24,000 rows, 9,400 rows/s" in drawn
+    assert "━" not in drawn
+
+
 def test_terminal_shows_of_a_step_that_failed_how_far_it_was(
     screen: Screen, ticks: Callable[[float], float]
 ) -> None:

@@ -25,6 +25,7 @@ Ticks = Callable[[], float]
 
 _LOG_EVERY_S = 30.0
 _BAR_WIDTH = 20
+_WIDE_ENOUGH_FOR_A_BAR = 110
 
 
 def progress_display(
@@ -179,7 +180,11 @@ def _is_held_up(progress: "Progress") -> bool:
 
 
 def _rich_line(stream: TextIO, words: _Words, ticks: Ticks) -> AbstractContextManager[Show]:
-    """Return a display with a bar for the present step; ImportError where rich is not installed."""
+    """Return a display of the present step, with a bar where there is room for words beside it.
+
+    Raises:
+        ImportError: rich is not installed.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Bars
@@ -187,9 +192,10 @@ def _rich_line(stream: TextIO, words: _Words, ticks: Ticks) -> AbstractContextMa
 
     console = Console(file=stream)
     text = Column(no_wrap=True, overflow="ellipsis")
+    has_bar = console.width >= _WIDE_ENOUGH_FOR_A_BAR
     bars = Bars(
         TextColumn("{task.description}", markup=False, table_column=text),
-        BarColumn(bar_width=_BAR_WIDTH),
+        *([BarColumn(bar_width=_BAR_WIDTH)] if has_bar else []),
         TextColumn("{task.fields[words]}", markup=False, table_column=text),
         console=console,
         transient=True,

@@ -6,6 +6,7 @@ from shardhash.cli._applying import add_apply_options, changing_command, plan_or
 from shardhash.cli._commands import Commands
 from shardhash.cli._console import Console, Outcome
 from shardhash.cli._moving import add_move_options, move_options
+from shardhash.cli._words import fraction
 
 __all__ = ["register_moves"]
 
@@ -26,7 +27,11 @@ def register_moves(shard: Commands) -> None:
     )
     split.add_argument("--database", metavar="D", help="the name of its database")
     split.add_argument(
-        "--fraction", metavar="F", type=float, default=0.5, help="the part to move (default: 0.5)"
+        "--fraction",
+        metavar="F",
+        type=fraction,
+        default=0.5,
+        help="the part to move (default: 0.5)",
     )
     split.add_argument(
         "--by", choices=("slots", "rows"), default="slots", help="what the fraction is of"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = [
     "address_words",
     "byte_count",
+    "fraction",
     "mapping_data",
     "mapping_table",
     "name_and_column",
@@ -88,6 +89,21 @@ def seconds(text: str) -> float:
         value = math.nan
     if not 0 <= value < math.inf:
         raise ArgumentTypeError(f"{text!r} is no number of seconds from 0 on")
+    return value
+
+
+def fraction(text: str) -> float:
+    """Return a number from 0 to 1, as the type of an option.
+
+    Raises:
+        ArgumentTypeError: it is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise ArgumentTypeError(f"{text!r} is no number from 0 to 1, such as 0.25")
     return value
 
 
