@@ -17,6 +17,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from server_software import is_mysql
 from servers import Server
 
 Rows = list[tuple[Any, ...]]
@@ -284,10 +285,24 @@ def _grants(server: Server) -> list[str]:
     return [row[0] for u, h in found for row in server.sql(f"SHOW GRANTS FOR '{u}'@'{h}'")]
 
 
+def _accounts(server: Server) -> list[str]:
+    """Return what makes the accounts, which MariaDB's GRANT does by itself."""
+    if not is_mysql():
+        return []
+    found = server.sql("SELECT User, Host FROM mysql.user WHERE User = %s", [APP_USER])
+    with closing(server.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute("SET SESSION print_identified_with_as_hex = 1")
+        made = []
+        for user, host in found:
+            cursor.execute(f"SHOW CREATE USER '{user}'@'{host}'")
+            made += [row[0] for row in cursor.fetchall()]
+        return made
+
+
 def _dump(server: Server) -> dict[str, Any]:
     return {
         "databases": {name: _dump_database(server, name) for name in _databases(server)},
-        "accounts": _grants(server),
+        "accounts": [*_accounts(server), *_grants(server)],
     }
 
 

@@ -156,6 +156,11 @@ def isolation_variable() -> str:
     return "transaction_isolation" if is_mysql() else "tx_isolation"
 
 
+def recursion_variable() -> str:
+    """Return the variable with the most steps of a recursive query."""
+    return "cte_max_recursion_depth" if is_mysql() else "max_recursive_iterations"
+
+
 def deadline_variable() -> str:
     """Return the variable with a session's longest time for a statement, 0 for no end."""
     return "max_execution_time" if is_mysql() else "max_statement_time"

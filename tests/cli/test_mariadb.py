@@ -73,7 +73,8 @@ def test_wrong_password_fails_without_showing_it(run: Run, fleet: MySQLFleet) ->
 
 def test_read_only_user_fails_and_nothing_is_deleted(run: Run, fleet: MySQLFleet) -> None:
     for server in fleet.servers.values():
-        server.sql(f"CREATE OR REPLACE USER reader@'%' IDENTIFIED BY '{SECRET}'")
+        server.sql("DROP USER IF EXISTS reader@'%'")
+        server.sql(f"CREATE USER reader@'%' IDENTIFIED BY '{SECRET}'")
         server.sql("GRANT SELECT ON *.* TO reader@'%'")
     log_in_as(fleet, "reader", SECRET)
 

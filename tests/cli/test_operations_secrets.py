@@ -29,7 +29,8 @@ def test_no_operation_shows_or_keeps_a_password(
 def configure(shop: CalledShop, fleet: MySQLFleet) -> None:
     """Log in by an account with a password, and plant another for the application's account."""
     server = fleet.server("s1")
-    server.sql(f"CREATE OR REPLACE USER ops@'%' IDENTIFIED BY '{PLANTED}'")
+    server.sql("DROP USER IF EXISTS ops@'%'")
+    server.sql(f"CREATE USER ops@'%' IDENTIFIED BY '{PLANTED}'")
     server.sql("GRANT ALL ON *.* TO ops@'%' WITH GRANT OPTION")
     for name, text in (("password", PLANTED), ("app_password", APP_PASSWORD)):
         file = shop.directory / name

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from faults import FaultShop
+from server_software import is_mysql, mysql_only
 from servers import MariaDB, MySQLFleet, Server
-from shardhash.errors import AccessDeniedError, PreflightError
+from shardhash.errors import AccessDeniedError, DatabaseError, PreflightError
 
 SHARD = ("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "INDEX", "TRIGGER")
 CONTROL = ("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP")
@@ -25,6 +26,7 @@ def logged_in(
     *,
     shard: tuple[str, ...] = SHARD,
     control: tuple[str, ...] = CONTROL,
+    sees_prepared: bool = True,
 ) -> Iterator[MySQLFleet]:
     """Yield the fleet as it is with an account on an instance that has some rights there."""
     server, account = fleet.servers[instance], f"op_{secrets.token_hex(4)}"
@@ -34,6 +36,8 @@ def logged_in(
             if words:
                 escaped = name.replace("_", r"\_")
                 server.sql(f"GRANT {', '.join(words)} ON `{escaped}`.* TO {account}@'%'")
+        if is_mysql() and sees_prepared:
+            server.sql(f"GRANT XA_RECOVER_ADMIN ON *.* TO {account}@'%'")
         other = Server(server.host, server.port, user=account, password=PASSWORD)
         yield replace(fleet, servers={**fleet.servers, instance: other})
     finally:
@@ -142,6 +146,20 @@ def test_an_account_with_just_these_rights_splits(shop: FaultShop, mysql_fleet: 
         shop.apply()
 
         shop.check_split()
+
+
+@mysql_only("a right of its own for XA RECOVER")
+def test_the_right_to_see_prepared_transactions_is_named(
+    shop: FaultShop, mysql_fleet: MySQLFleet
+) -> None:
+    database = mysql_fleet.database("s1")
+    with logged_in(mysql_fleet, "a", database, sees_prepared=False) as fleet:
+        log_in(shop, fleet)
+
+        with pytest.raises(DatabaseError, match="1401") as refused:
+            shop.plan()
+
+    assert "XA_RECOVER_ADMIN" in refused.value.next_step
 
 
 def test_a_binary_log_that_forbids_triggers_is_found_before_a_target_is_made(

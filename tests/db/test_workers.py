@@ -49,7 +49,7 @@ def of_each(fleet, sql, *parameters, shards=("s1", "s2")):
 def manager_with(fleet, shard_count=2, **options):
     with_table(fleet, *(f"s{number + 1}" for number in range(shard_count)))
     for server in getattr(fleet, "servers", {}).values():
-        server.sql("SET GLOBAL max_recursive_iterations = 4294967295")
+        server.sql(f"SET GLOBAL {server_software.recursion_variable()} = 4294967295")
     with manager_of(fleet, **options) as manager:
         yield manager
 

@@ -116,6 +116,7 @@ _NEXT_STEPS = {
     1146: "create the table, or correct its name in the configuration",
     1203: "lower the connection cap, or raise the user's max_user_connections",
     1227: "connect as a user that has this privilege",
+    1401: "grant the user XA_RECOVER_ADMIN, without which MySQL lists no prepared transactions",
     1419: "set log_bin_trust_function_creators=1 on the server, or connect as a user with SUPER",
     1449: "create the account again, or install the guards anew as another one",
     1451: "look at the rows that refer to it: they have to go first",
