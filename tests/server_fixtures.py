@@ -114,6 +114,23 @@ def backend(request: pytest.FixtureRequest) -> Fleet:
     return fleet
 
 
+@pytest.fixture(
+    params=[
+        pytest.param("mysql", marks=pytest.mark.server),
+        pytest.param("one server", marks=pytest.mark.server),
+        "sqlite",
+    ]
+)
+def any_place(request: pytest.FixtureRequest) -> Fleet:
+    """Shards on two servers, on one, or in files."""
+    if request.param == "one server":
+        mysql: MySQLFleet = request.getfixturevalue("mysql_fleet")
+        mysql.servers = {"a": mysql.servers["a"]}
+        return mysql
+    fleet: Fleet = request.getfixturevalue(f"{request.param}_fleet")
+    return fleet
+
+
 def _session_server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:

@@ -8,6 +8,7 @@ import pytest
 from copying import SLOT_COUNT, insert_rows, slots, table_of, work_on
 from server_software import no_pad_binary, typed
 from shardhash.db.connections import SessionSettings
+from shardhash.db.drivers import insert_bytes, load_bytes
 from shardhash.db.executor._copy import copy_table, delete_copy
 from shardhash.db.sql import RowFilter
 from shardhash.errors import DatabaseError, MismatchError
@@ -47,8 +48,9 @@ TYPES = {
     "LONGTEXT CHARACTER SET utf8mb4": ["\U0001f41f" * 300_000],
     "ENUM('a','b','c''d','é') CHARACTER SET utf8mb4": ["a", "c'd", "é"],
     "ENUM('','x')": ["", "x"],
-    "ENUM('1','0')": ["1", "0"],
+    "ENUM('2','1','0')": ["2", "1", "0"],
     "SET('x','y','z')": ["", "x", "x,z", "x,y,z"],
+    "SET('2','1')": ["", "2", "1", "2,1"],
     "JSON": ['{"a": [1, 2.50, null]}', '" \\\\u00e9 "', "{ }"],
     "BINARY(4)": [b"a", b"\0\0\0\0", b"\xff\\'\""],
     "VARBINARY(300)": [bytes(range(256)), b"", b"\0", b"\\'\"\n%s"],
@@ -61,6 +63,7 @@ TYPES = {
     "GEOMETRY": [b"\0\0\0\0\1\1\0\0\0" + b"\0" * 16],
 }  # fmt: skip
 
+NOT_LOADED = {"UUID", "INET6", "INET4"}  # their literals have a charset
 NO_NUMBER = {"uuid", "inet4", "inet6", "point", "geometry"}
 
 
@@ -93,8 +96,14 @@ def content(fleet, shard):
 @pytest.mark.parametrize("instance", ["b", "a"])
 @pytest.mark.parametrize("definition", typed(TYPES))
 def test_every_type_is_copied_exactly_to_another_server_and_beside(
-    mysql_fleet, definition, instance
+    mysql_fleet, definition, instance, monkeypatch
 ):
+    loaded, inserted = [], []
+    for seen, send in ((loaded, load_bytes), (inserted, insert_bytes)):
+        monkeypatch.setattr(
+            f"shardhash.db.executor._exact.{send.__name__}",
+            lambda *parts, seen=seen, send=send: seen.append(send(*parts)) or seen[-1],
+        )
     values = [*TYPES[definition], None]
     for shard, where in (("s1", "a"), ("s2", instance)):
         mysql_fleet.add(shard, instance=where)
@@ -107,25 +116,66 @@ def test_every_type_is_copied_exactly_to_another_server_and_beside(
 
     assert copied == len(values)
     assert content(mysql_fleet, "s2") == content(mysql_fleet, "s1")
+    taken = [(len(values), 0)] if instance == "b" else []
+    assert [loaded, inserted] == ([[], taken] if definition in NOT_LOADED else [taken, []])
 
 
-SERVER = pytest.mark.server
-
-
-@pytest.fixture(
-    params=[
-        pytest.param("mysql", marks=SERVER),
-        pytest.param("one server", marks=SERVER),
-        "sqlite",
+@pytest.mark.parametrize("may_load", [True, False])
+def test_columns_of_all_types_are_copied_exactly_by_insert_and_by_load(mysql_fleet, may_load):
+    columns = [definition for definition in TYPES if "LONG" not in definition]
+    if may_load:
+        columns = [definition for definition in columns if definition not in NOT_LOADED]
+    made = ", ".join(f"c{number} {definition}" for number, definition in enumerate(columns))
+    values = [[*TYPES[definition], None] for definition in columns]
+    for shard in ("s1", "s2"):
+        mysql_fleet.add(shard)
+        mysql_fleet.sql(shard, f"CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, {made})")
+    rows = [
+        (number, *(each[number % len(each)] for each in values))
+        for number in range(max(map(len, values)))
     ]
-)
-def backend(request):
-    """Shards on two servers, on one, or in files."""
-    kind = "sqlite" if request.param == "sqlite" else "mysql"
-    fleet = request.getfixturevalue(f"{kind}_fleet")
-    if request.param == "one server":
-        fleet.servers = {"a": fleet.servers["a"]}
-    return fleet
+    names = ", ".join(["id", *(f"c{number}" for number in range(len(columns)))])
+    modes = "ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO"
+    insert(mysql_fleet, "s1", rows, columns=names, mode=modes)
+
+    with work_on(
+        mysql_fleet, "s1", "s2", session=replace(SessionSettings.operations(), may_load=may_load)
+    ) as work:
+        assert copy_table(work, "s1", "s2", table_of(work, "s1"), ALL) == len(rows)
+
+    names = ", ".join(f"HEX(c{number}), c{number}" for number in range(len(columns)))
+    query = f"SELECT id, {names} FROM t ORDER BY id"
+    assert mysql_fleet.sql("s2", query) == mysql_fleet.sql("s1", query)
+
+
+def test_rows_are_copied_to_a_server_that_allows_no_load_data_local(start_server, mysql_fleet):
+    mysql_fleet.servers["b"] = start_server("--local-infile=0")
+    two_shards(mysql_fleet)
+
+    with work_on(mysql_fleet, "s1", "s2") as work:
+        assert copy_table(work, "s1", "s2", table_of(work, "s1"), ALL) == 201
+
+    assert rows_of(mysql_fleet, "s2") == rows_of(mysql_fleet, "s1")
+
+
+def test_rows_are_copied_to_a_server_that_forbids_load_data_local_meanwhile(
+    start_server, mysql_fleet
+):
+    mysql_fleet.servers["b"] = start_server()
+    two_shards(mysql_fleet)
+
+    with work_on(mysql_fleet, "s1", "s2") as work:
+        table = table_of(work, "s1")
+        with work.read("s2"):  # a session of before, which the copy takes
+            mysql_fleet.sql("s2", "SET GLOBAL local_infile = 0")
+        assert copy_table(work, "s1", "s2", table, ALL) == 201
+
+    assert rows_of(mysql_fleet, "s2") == rows_of(mysql_fleet, "s1")
+
+
+@pytest.fixture
+def backend(any_place):
+    return any_place
 
 
 def keys_of(*numbers):

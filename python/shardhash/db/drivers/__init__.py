@@ -3,6 +3,7 @@
 Importing this loads no third-party package; connecting does.
 """
 
+from shardhash.db.drivers._bulk import insert_bytes, load_bytes
 from shardhash.db.drivers._errors import (
     Fault,
     Place,
@@ -27,7 +28,9 @@ __all__ = [
     "abandon",
     "fault_of",
     "import_extra",
+    "insert_bytes",
     "is_duplicate",
+    "load_bytes",
     "prepare_sqlite",
     "row_cursor",
     "session_goes_on",

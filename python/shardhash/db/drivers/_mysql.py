@@ -104,6 +104,9 @@ class MySQLConnector:
         from pymysql.constants import CLIENT
 
         endpoint = self._endpoint
+        flags = CLIENT.FOUND_ROWS  # what SQLAlchemy expects of rowcount
+        if self._session.may_load:
+            flags |= CLIENT.LOCAL_FILES
         owner = f"instance {self._place.instance}"
         user = endpoint.user or self._secrets.user(endpoint.password, owner=owner)
         try:
@@ -115,7 +118,8 @@ class MySQLConnector:
                 # as bytes: text would be encoded as latin-1, and fail with the password in sight
                 password=self._secrets.password(endpoint.password, owner=owner).encode(),
                 charset=_CHARSET,
-                client_flag=CLIENT.FOUND_ROWS,  # what SQLAlchemy expects of rowcount
+                client_flag=flags,
+                local_infile=False,  # no file is ever sent: see load_bytes
                 connect_timeout=self._session.connect_timeout_s,
                 read_timeout=self._session.connect_timeout_s,  # a server that never speaks
                 program_name="shardhash",

@@ -28,6 +28,7 @@ class SessionSettings:
             server's default is.
         is_unlimited: whether what a server sets for all sessions to limit time and rows of
             statements, to refuse some, or to check what is written, is lifted.
+        may_load: whether rows may be sent by LOAD DATA LOCAL, where the server allows it.
         connect_timeout_s: longest wait for a connection.
     """
 
@@ -36,6 +37,7 @@ class SessionSettings:
     lock_wait_s: int | None = None
     is_repeatable: bool = False
     is_unlimited: bool = False
+    may_load: bool = False
     connect_timeout_s: int = 10
 
     @classmethod
@@ -57,4 +59,5 @@ class SessionSettings:
             lock_wait_s=5,
             is_repeatable=True,
             is_unlimited=True,
+            may_load=True,
         )

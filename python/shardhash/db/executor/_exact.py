@@ -1,11 +1,11 @@
 """Write rows so that they are what was read, or not at all."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shardhash.db import sql
+from shardhash.db.drivers import insert_bytes, load_bytes
 from shardhash.db.executor._pages import Interval, fitting
 from shardhash.db.executor._statements import fetch, mind_references, run
 from shardhash.db.schema import Table
@@ -47,8 +47,7 @@ class ExactWriter:
             return
         head = sql.insert_head(self.table)
         for piece in self._split(rows, self.room(connection)):
-            taken = _execute(connection, head + b",".join(piece))
-            self._check_server(connection, len(piece), taken)
+            self._check(len(piece), *insert_bytes(_driver(connection), head + b",".join(piece)))
 
     def room(self, connection: "Connection") -> int:
         """Return how many bytes of tuples the target's MySQL server takes in a statement."""
@@ -58,18 +57,40 @@ class ExactWriter:
     def insert_text(self, connection: "Connection", text: bytes, count: int) -> None:
         """Insert the ``count`` rows of a text of tuples."""
         self._mind_references(connection)
-        taken = _execute(connection, sql.insert_head(self.table) + text)
-        self._check_server(connection, count, taken)
+        if not self._load(connection, text, count):
+            statement = sql.insert_head(self.table) + text
+            self._check(count, *insert_bytes(_driver(connection), statement))
+
+    def _load(self, connection: "Connection", text: bytes, count: int) -> bool:
+        """Insert rows by LOAD DATA LOCAL; False, and nothing is done, where not all are exact.
+
+        It leaves out a row that is in the way and cuts values that do not fit, with no more than a
+        warning. An INSERT of the same rows then says what is wrong.
+        """
+        statement = sql.load_rows(self.table)
+        if statement is None:
+            return False
+        run(connection, sql.begin_page())
+        if load_bytes(_driver(connection), statement, text) == (count, 0):
+            return True
+        run(connection, sql.undo_page())
+        return False
 
     def insert_beside(
-        self, connection: "Connection", database: str, rows: RowFilter, page: Interval, count: int
+        self,
+        connection: "Connection",
+        database: str,
+        rows: RowFilter,
+        page: Interval,
+        count: int,
     ) -> None:
         """Insert the ``count`` rows of a page that stand in another database of the same server."""
         if not count:
             return
         self._mind_references(connection)
         taken = run(connection, sql.insert_page(self.table, database, rows, *page))
-        self._check_server(connection, count, taken)
+        [(warnings,)] = fetch(connection, sql.warning_count())
+        self._check(count, taken, warnings)
 
     def too_long(self, shard: str, what: str) -> DatabaseError:
         """Return the error for a row that is longer than a server's packets."""
@@ -96,10 +117,6 @@ class ExactWriter:
             yield rows[start:end]
             start = end
 
-    def _check_server(self, connection: "Connection", sent: int, taken: int) -> None:
-        [(warnings,)] = fetch(connection, sql.warning_count())
-        self._check(sent, taken, warnings)
-
     def _check(self, sent: int, taken: int, warnings: int) -> None:
         if taken != sent or warnings:
             raise DatabaseError(
@@ -111,8 +128,6 @@ class ExactWriter:
             )
 
 
-def _execute(connection: "Connection", statement: bytes) -> int:
-    """Run a statement of bytes as it is, which SQLAlchemy would take for text."""
-    with closing(connection.connection.cursor()) as cursor:
-        cursor.execute(statement)
-        return cursor.rowcount
+def _driver(connection: "Connection") -> Any:
+    """Return the driver's own connection: SQLAlchemy would take a statement of bytes for text."""
+    return connection.connection.driver_connection

@@ -42,6 +42,7 @@ from shardhash.db.sql._control import (
 )
 from shardhash.db.sql._copy import (
     allow_long_texts,
+    begin_page,
     check_copyable,
     comparable_uniques,
     count_page,
@@ -52,6 +53,7 @@ from shardhash.db.sql._copy import (
     insert_head,
     insert_page,
     insert_row,
+    load_rows,
     packet_size,
     read_filtered,
     read_keys,
@@ -59,6 +61,7 @@ from shardhash.db.sql._copy import (
     read_page_text,
     read_row_sizes,
     read_uniques,
+    undo_page,
     warning_count,
 )
 from shardhash.db.sql._digest import (
@@ -200,6 +203,7 @@ __all__ = [
     "advance_sequence",
     "allow_long_texts",
     "alter_table",
+    "begin_page",
     "begin_snapshot",
     "cast",
     "check_copyable",
@@ -272,6 +276,7 @@ __all__ = [
     "leave_quarantine",
     "limited",
     "list_accounts",
+    "load_rows",
     "lock_control_file",
     "lock_file",
     "mark_pruned",
@@ -330,6 +335,7 @@ __all__ = [
     "slot_proof",
     "space_weight",
     "type_probe",
+    "undo_page",
     "union_column",
     "unusable_keys",
     "update_fence",

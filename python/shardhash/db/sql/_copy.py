@@ -1,9 +1,10 @@
 """Statements that copy rows as they are, byte for byte.
 
-A MySQL server writes each row down itself, as the tuple of an INSERT: text and bytes as binary
-literals of what is stored, numbers as numbers, times as text under UTC. So no charset, no driver
-and no client type stands between what is stored here and what is stored there. SQLite's values are
-what its driver returns.
+A MySQL server writes each row down itself, as the tuple of an INSERT: text and bytes as literals
+of what is stored, numbers as numbers, times as text under UTC. So no charset, no driver and no
+client type stands between what is stored here and what is stored there. The other server reads
+literals without a charset as bytes, in an INSERT or, in half the time, as the lines of a LOAD DATA.
+SQLite's values are what its driver returns.
 """
 
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ from shardhash.errors import PreflightError
 
 __all__ = [
     "allow_long_texts",
+    "begin_page",
     "check_copyable",
     "comparable_uniques",
     "count_page",
@@ -41,6 +43,7 @@ __all__ = [
     "insert_head",
     "insert_page",
     "insert_row",
+    "load_rows",
     "packet_size",
     "read_filtered",
     "read_keys",
@@ -48,12 +51,15 @@ __all__ = [
     "read_page_text",
     "read_row_sizes",
     "read_uniques",
+    "undo_page",
     "warning_count",
     "written_row",
 ]
 
 _NUMBERS = frozenset({"decimal", "numeric", "dec", "fixed", "year", "bool", "boolean"})
-_WRITTEN = frozenset({"date", "datetime", "timestamp", "time", "uuid", "inet4", "inet6"})
+_TIMES = frozenset({"date", "datetime", "timestamp", "time"})
+_CHARSETS = {"uuid": "_latin1", "inet4": "_latin1", "inet6": "_latin1", "json": "_utf8mb4"}
+"""Types whose literals are text, by its charset: as bytes they would mean something else."""
 _BYTES = frozenset(
     {"char", "varchar", "tinytext", "text", "mediumtext", "longtext", "nchar", "nvarchar"}
     | {"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "vector"}
@@ -65,6 +71,8 @@ _LONG = frozenset(
     | {"linestring", "polygon", "multipoint", "multilinestring", "multipolygon"}
     | {"geometrycollection", "geomcollection", "vector"}
 )
+
+_SAVEPOINT = "shardhash_page"
 
 Key = Sequence[object] | None
 
@@ -187,6 +195,47 @@ def insert_head(table: Table) -> bytes:
     return f"INSERT INTO {table_name(table)} ({names}) VALUES ".replace("%%", "%").encode()
 
 
+def load_rows(table: Table) -> bytes | None:
+    """Return a MySQL LOAD DATA LOCAL of tuples with commas between them, not formatted any more.
+
+    A LOAD DATA reads what stands in quotes as an INSERT does, and the word NULL too; but all fields
+    are texts to it, so that numbers that name a value, and years, are made numbers again. None
+    where the tuples have literals with a charset, which it does not read.
+    Source: https://mariadb.com/kb/en/load-data-infile/
+    """
+    columns = table.stored_columns
+    if any(column.data_type in _CHARSETS for column in columns):
+        return None
+    fields, changes = [], []
+    for number, column in enumerate(columns):
+        name = quote(column.name, table.backend)
+        if column.is_numbered or column.data_type == "year":
+            fields.append(f"@shardhash_{number}")
+            changes.append(f"{name} = CAST(@shardhash_{number} AS UNSIGNED)")
+        else:
+            fields.append(name)
+    tail = f" SET {', '.join(changes)}" if changes else ""
+    return (
+        (
+            f"LOAD DATA LOCAL INFILE 'rows' INTO TABLE {table_name(table)} CHARACTER SET binary "
+            "FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '\\'' ESCAPED BY '\\\\' "
+            f"LINES STARTING BY '(' TERMINATED BY ')' ({', '.join(fields)}){tail}"
+        )
+        .replace("%%", "%")
+        .encode()
+    )
+
+
+def begin_page() -> Statement:
+    """Return what marks the place in a transaction that ``undo_page`` goes back to."""
+    return Statement(f"SAVEPOINT {_SAVEPOINT}")
+
+
+def undo_page() -> Statement:
+    """Return what undoes all since ``begin_page``."""
+    return Statement(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
+
+
 def insert_page(table: Table, database: str, rows: RowFilter, after: Key, until: Key) -> Statement:
     """Return a MySQL INSERT of the rows of a page from the table of that name beside it."""
     names = ", ".join(quote(column.name, table.backend) for column in table.stored_columns)
@@ -258,14 +307,15 @@ def _literal(column: Column) -> str:
         return f"IFNULL({name} + 0, 'NULL')"
     if column.is_approximate:
         return f"QUOTE({floating_text(column)})"
-    if kind in _WRITTEN:
+    if kind in _TIMES:
         return f"QUOTE(CAST({name} AS CHAR))"
-    if kind == "json":
-        return f"IF({name} IS NULL, 'NULL', CONCAT('_utf8mb4', QUOTE(CAST({name} AS CHAR))))"
+    if kind in _CHARSETS:
+        text = f"CONCAT('{_CHARSETS[kind]}', QUOTE(CAST({name} AS CHAR)))"
+        return f"IF({name} IS NULL, 'NULL', {text})"
     if kind in _BYTES:
         # MySQL's QUOTE makes of bytes a text of the session's charset; latin1 takes each byte.
-        written = f"CAST(QUOTE(CONVERT(CAST({name} AS BINARY) USING latin1)) AS BINARY)"
-        return f"IF({name} IS NULL, 'NULL', CONCAT('_binary', {written}))"
+        # Of NULL it makes the word.
+        return f"CAST(QUOTE(CONVERT(CAST({name} AS BINARY) USING latin1)) AS BINARY)"
     raise PreflightError(
         f"column {column.name} is {column.definition}, a type that is not known to be copied "
         "exactly",
