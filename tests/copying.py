@@ -39,8 +39,15 @@ class PlainWork:
     def read(self, shard: str) -> AbstractContextManager[Connection]:
         return self.connections.write(shard)
 
-    def batch(self, shard: str, do: Callable[[Connection], Any], *, idempotent: bool = True) -> Any:
-        return self.connections.run_batch(shard, do, idempotent=idempotent)
+    def batch(
+        self,
+        shard: str,
+        do: Callable[[Connection], Any],
+        *,
+        idempotent: bool = True,
+        locks_reads: bool = True,
+    ) -> Any:
+        return self.connections.run_batch(shard, do, idempotent=idempotent, locks_reads=locks_reads)
 
     def on_earlier_rows(self, count: int) -> None:
         """Count nothing."""

@@ -51,8 +51,11 @@ def install(points: Points, kind: str) -> None:
 def _watch_server(points: Points) -> None:
     from pymysql.connections import Connection
 
+    from shardhash.db.executor import _exact
+
     _wrap(points, Connection, "query", lambda sql, *_, **__: _head(sql))
     _wrap(points, Connection, "commit", lambda: "commit")
+    _wrap(points, _exact, "load_bytes", lambda statement, _: _head(statement))
 
 
 def _watch_files(points: Points) -> None:
@@ -92,7 +95,7 @@ def _journal_label(record: dict[str, Any]) -> str:
     return f"journal {record['event']}" + ("" if step is None else f" {step}")
 
 
-def _wrap(points: Points, owner: type, name: str, label: Callable[..., str]) -> None:
+def _wrap(points: Points, owner: Any, name: str, label: Callable[..., str]) -> None:
     plain = getattr(owner, name)
 
     @functools.wraps(plain)

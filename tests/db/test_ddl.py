@@ -1,11 +1,14 @@
 """A shard's objects are made again elsewhere as they are, under any default, and only once."""
 
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
 from copying import table_of, work_on
 from server_software import is_mysql, mariadb_only, mysql_only, no_pad_binary
+from shardhash.db.connections import SessionSettings
+from shardhash.db.executor._beside import readable_beside
 from shardhash.db.executor._ddl import create_programs, create_tables
 from shardhash.db.executor._indexes import drop_indexes, make_indexes
 from shardhash.db.executor._snapshot import copy_snapshot
@@ -232,49 +235,131 @@ def test_the_toolkits_own_objects_are_not_listed(made):
     assert sorted(listed) == sorted(tables)
 
 
-def test_a_copy_of_one_moment_misses_nothing_of_it_and_has_nothing_later(backend, monkeypatch):
+def test_a_copy_of_one_moment_misses_nothing_of_it_and_has_nothing_later(any_place, monkeypatch):
     monkeypatch.setattr("shardhash.db.executor._table_copy._PAGE_ROWS", 30)
     for shard in ("s1", "s2"):
-        backend.add(shard)
-        backend.sql(shard, "CREATE TABLE t (id INTEGER PRIMARY KEY, c VARCHAR(9) UNIQUE)")
-        backend.sql(shard, "CREATE TABLE u (id INTEGER PRIMARY KEY, c INT)")
+        any_place.add(shard)
+        any_place.sql(shard, "CREATE TABLE t (id INTEGER PRIMARY KEY, c VARCHAR(9) UNIQUE)")
+        any_place.sql(shard, "CREATE TABLE u (id INTEGER PRIMARY KEY, c INT)")
     values = ", ".join(f"({n}, 'c{n}')" for n in range(100))
-    backend.sql("s1", f"INSERT INTO t VALUES {values}")
-    backend.sql("s1", "INSERT INTO u VALUES (1, 1)")
-    then = backend.sql("s1", "SELECT * FROM t ORDER BY id")
+    any_place.sql("s1", f"INSERT INTO t VALUES {values}")
+    any_place.sql("s1", "INSERT INTO u VALUES (1, 1)")
+    then = any_place.sql("s1", "SELECT * FROM t ORDER BY id")
 
-    with work_on(backend, "s1", "s2") as work:
+    with work_on(any_place, "s1", "s2") as work:
         tables = [table_of(work, "s1", name) for name in ("t", "u")]
 
         def write():
             work.on_batch = lambda: None
-            backend.sql("s1", "DELETE FROM t WHERE id = 99")
-            backend.sql("s1", "INSERT INTO t VALUES (1000, 'new')")
-            backend.sql("s1", "UPDATE u SET c = 2")
+            any_place.sql("s1", "DELETE FROM t WHERE id = 99")
+            any_place.sql("s1", "INSERT INTO t VALUES (1000, 'new')")
+            any_place.sql("s1", "UPDATE u SET c = 2")
 
-        if backend.kind == "mysql":  # a SQLite reader holds its file's writers up
+        if any_place.kind == "mysql":  # a SQLite reader holds its file's writers up
             work.on_batch = write
         counts, mismatches = copy_snapshot(work, "s1", "s2", tables)
 
     assert (counts, mismatches) == ({"t": 100, "u": 1}, [])
-    assert backend.sql("s2", "SELECT * FROM t ORDER BY id") == then
-    assert backend.sql("s2", "SELECT * FROM u") == [(1, 1)]
+    assert any_place.sql("s2", "SELECT * FROM t ORDER BY id") == then
+    assert any_place.sql("s2", "SELECT * FROM u") == [(1, 1)]
+
+
+TABLE = "CREATE TABLE t (id INT PRIMARY KEY, c VARCHAR(9) UNIQUE)"
+NUMBERED = """
+    CREATE TABLE t (
+        id INT, c VARCHAR(9) UNIQUE, n INT AUTO_INCREMENT, PRIMARY KEY (id, n), KEY (n)
+    )"""
+
+
+def one_server(fleet, monkeypatch, definition=TABLE):
+    """Make two shards on one server, and a unique value in each of 100 rows."""
+    fleet.servers = {"a": fleet.servers["a"]}
+    monkeypatch.setattr("shardhash.db.executor._table_copy._PAGE_ROWS", 30)
+    monkeypatch.setattr("shardhash.db.executor._pages._PAGE_ROWS", 30)
+    for shard in ("s1", "s2"):
+        fleet.add(shard)
+        fleet.sql(shard, definition)
+    fleet.sql("s1", f"INSERT INTO t (id, c) VALUES {', '.join(f'({n}, {n})' for n in range(100))}")
+    return fleet.sql("s1", "SELECT * FROM t ORDER BY id")
+
+
+@pytest.mark.parametrize("definition", [TABLE, NUMBERED], ids=["plain", "numbered"])
+def test_unique_values_that_move_during_a_copy_of_one_moment_are_where_they_were(
+    mysql_fleet, monkeypatch, definition
+):
+    then = one_server(mysql_fleet, monkeypatch, definition)
+
+    with work_on(mysql_fleet, "s1", "s2") as work:
+
+        def write():
+            work.on_batch = lambda: None
+            mysql_fleet.sql("s1", "UPDATE t SET c = 'x' WHERE id = 5")
+            mysql_fleet.sql("s1", "UPDATE t SET c = '5' WHERE id = 80")
+
+        work.on_batch = write
+        assert copy_snapshot(work, "s1", "s2", [table_of(work, "s1")]) == ({"t": 100}, [])
+
+    assert mysql_fleet.sql("s2", "SELECT * FROM t ORDER BY id") == then
+    assert show(mysql_fleet, "s2", "t") == show(mysql_fleet, "s1", "t")
+
+
+def test_a_copy_of_one_moment_neither_waits_for_writers_nor_has_what_is_not_committed(
+    mysql_fleet, monkeypatch
+):
+    then = one_server(mysql_fleet, monkeypatch)
+    session = replace(SessionSettings.operations(), lock_wait_s=1)
+
+    with (
+        mysql_fleet.connect("s1") as writer,
+        writer.cursor() as cursor,
+        work_on(mysql_fleet, "s1", "s2", session=session) as work,
+    ):
+        cursor.execute("BEGIN")
+        cursor.execute("UPDATE t SET c = 'x' WHERE id = 50")
+        cursor.execute("DELETE FROM t WHERE id = 70")
+        cursor.execute("INSERT INTO t VALUES (1000, 'new')")
+        assert copy_snapshot(work, "s1", "s2", [table_of(work, "s1")]) == ({"t": 100}, [])
+
+    assert mysql_fleet.sql("s2", "SELECT * FROM t ORDER BY id") == then
+
+
+def test_a_server_copies_beside_itself_only_what_its_log_can_say(
+    start_server, mysql_fleet, monkeypatch
+):
+    beside = []
+    monkeypatch.setattr(
+        "shardhash.db.executor._snapshot.readable_beside",
+        lambda *parts: beside.append(readable_beside(*parts)) or beside[-1],
+    )
+    mysql_fleet.servers = {"a": start_server("--log-bin=log", "--binlog-format=STATEMENT")}
+    then = one_server(mysql_fleet, monkeypatch)
+
+    with work_on(mysql_fleet, "s1", "s2") as work:
+        assert copy_snapshot(work, "s1", "s2", [table_of(work, "s1")]) == ({"t": 100}, [])
+        mysql_fleet.sql("s1", "SET GLOBAL binlog_format = 'MIXED'")
+
+    assert mysql_fleet.sql("s2", "SELECT * FROM t ORDER BY id") == then
+    mysql_fleet.sql("s2", "DELETE FROM t")
+    with work_on(mysql_fleet, "s1", "s2", operation="op2") as work:
+        assert copy_snapshot(work, "s1", "s2", [table_of(work, "s1")]) == ({"t": 100}, [])
+    assert mysql_fleet.sql("s2", "SELECT * FROM t ORDER BY id") == then
+    assert beside == [None, mysql_fleet.database("s1")]
 
 
 class Killed(BaseException):
     """What ends the process."""
 
 
-def test_a_copy_of_one_moment_that_was_killed_becomes_one_of_a_later_moment(backend, monkeypatch):
+def test_a_copy_of_one_moment_that_was_killed_becomes_one_of_a_later_moment(any_place, monkeypatch):
     monkeypatch.setattr("shardhash.db.executor._table_copy._PAGE_ROWS", 30)
     monkeypatch.setattr("shardhash.db.executor._pages._PAGE_ROWS", 30)
     for shard in ("s1", "s2"):
-        backend.add(shard)
-        backend.sql(shard, "CREATE TABLE t (id INTEGER PRIMARY KEY, c VARCHAR(9) UNIQUE)")
+        any_place.add(shard)
+        any_place.sql(shard, "CREATE TABLE t (id INTEGER PRIMARY KEY, c VARCHAR(9) UNIQUE)")
     values = ", ".join(f"({n}, 'c{n}')" for n in range(100))
-    backend.sql("s1", f"INSERT INTO t VALUES {values}")
+    any_place.sql("s1", f"INSERT INTO t VALUES {values}")
 
-    with work_on(backend, "s1", "s2") as work:
+    with work_on(any_place, "s1", "s2") as work:
         table = table_of(work, "s1")
         batches = iter([None, Killed()])
 
@@ -286,14 +371,16 @@ def test_a_copy_of_one_moment_that_was_killed_becomes_one_of_a_later_moment(back
         with pytest.raises(Killed):
             copy_snapshot(work, "s1", "s2", [table])
         work.on_batch = lambda: None
-        backend.sql("s1", "DELETE FROM t WHERE id IN (5, 50)")
-        backend.sql("s1", "UPDATE t SET c = 'c5' WHERE id = 80")  # a value that moves between pages
-        backend.sql("s1", "UPDATE t SET c = 'c80' WHERE id = 7")
+        any_place.sql("s1", "DELETE FROM t WHERE id IN (5, 50)")
+        any_place.sql(
+            "s1", "UPDATE t SET c = 'c5' WHERE id = 80"
+        )  # a value that moves between pages
+        any_place.sql("s1", "UPDATE t SET c = 'c80' WHERE id = 7")
         counts, mismatches = copy_snapshot(work, "s1", "s2", [table])
 
     assert (counts, mismatches) == ({"t": 98}, [])
     query = "SELECT * FROM t ORDER BY id"
-    assert backend.sql("s2", query) == backend.sql("s1", query)
+    assert any_place.sql("s2", query) == any_place.sql("s1", query)
 
 
 def test_indexes_that_were_made_after_the_rows_are_the_models(mysql_fleet):

@@ -226,7 +226,14 @@ class ConnectionManager:
             statement = sql.drop_database(self._config.shard(shard).database)
             connection.exec_driver_sql(statement.sql)
 
-    def run_batch(self, shard: str, work: "Callable[[Connection], T]", *, idempotent: bool) -> T:
+    def run_batch(
+        self,
+        shard: str,
+        work: "Callable[[Connection], T]",
+        *,
+        idempotent: bool,
+        locks_reads: bool = True,
+    ) -> T:
         """Run `work` in one transaction on the shard's primary, commit, and return its result.
 
         A lock wait, a deadlock or an unreachable server rolls back and runs the whole batch
@@ -234,12 +241,17 @@ class ConnectionManager:
         `idempotent`, because it may have been committed. So `work` must do all its writing through
         its argument.
 
+        Without `locks_reads` a MySQL server reads what is committed, each statement anew, also
+        where it fills one table from another: it then neither locks nor waits for what it reads.
+
         Raises:
             DatabaseError: as ``write``, and after the last try.
         """
 
         def batch() -> T:
             with self.write(shard) as connection, connection.begin():
+                if not locks_reads and self.backend(shard) is Backend.MYSQL:
+                    connection.exec_driver_sql(sql.commit_reads().sql)
                 return work(connection)
 
         return self._retrier.run(batch, shard=shard, idempotent=idempotent)

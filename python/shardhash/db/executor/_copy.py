@@ -3,15 +3,14 @@
 from typing import TYPE_CHECKING, Any
 
 from shardhash.db import sql
+from shardhash.db.executor._beside import database_beside
 from shardhash.db.executor._indexes import drop_indexes, make_indexes
 from shardhash.db.executor._pages import iter_pages
 from shardhash.db.executor._ports import RowWork
 from shardhash.db.executor._statements import has_other_children, mind_references, run
 from shardhash.db.executor._table_copy import TableCopy
-from shardhash.db.inspect import database_identity
 from shardhash.db.schema import Table
 from shardhash.db.sql import RowFilter
-from shardhash.db.topology import Backend
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -47,7 +46,7 @@ def copy_table(
         table=table,
         rows=rows,
         read=lambda: work.read(source),
-        beside=None if sync else _beside(work, source, target),
+        beside=None if sync else database_beside(work, source, target),
     )
     if sync:
         return copy.sync()
@@ -80,15 +79,3 @@ def delete_copy(work: RowWork, shard: str, table: Table, rows: RowFilter) -> int
         deleted += count
         work.on_rows(count)
     return deleted
-
-
-def _beside(work: RowWork, source: str, target: str) -> str | None:
-    """Return the source's database if the target's server has it too; None if it has not."""
-    if Backend.SQLITE in (work.backend(source), work.backend(target)):
-        return None
-    places = []
-    for shard in (source, target):
-        with work.read(shard) as connection:
-            places.append(database_identity(connection, Backend.MYSQL)[0])
-    (*ours, database), (*theirs, _) = places
-    return str(database) if ours == theirs else None

@@ -93,7 +93,14 @@ class _OrderedWork:
     def read(self, shard: str) -> "AbstractContextManager[Connection]":
         return self.connections.write(shard)
 
-    def batch(self, shard: str, do: "Callable[[Connection], T]", *, idempotent: bool = True) -> T:
+    def batch(
+        self,
+        shard: str,
+        do: "Callable[[Connection], T]",
+        *,
+        idempotent: bool = True,
+        locks_reads: bool = True,
+    ) -> T:
         place, own_pass = self.place(shard), token_hex(32)
         holder = f"{self.operation}-{token_hex(4)}"
 
@@ -108,7 +115,9 @@ class _OrderedWork:
                 guard.use_pass(connection, place.backend, None)
             return done
 
-        return self.connections.run_batch(shard, work, idempotent=idempotent)
+        return self.connections.run_batch(
+            shard, work, idempotent=idempotent, locks_reads=locks_reads
+        )
 
     def on_earlier_rows(self, count: int) -> None:
         """Leave the counting to the process that gave the order."""

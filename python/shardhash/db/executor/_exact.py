@@ -82,15 +82,16 @@ class ExactWriter:
         database: str,
         rows: RowFilter,
         page: Interval,
-        count: int,
+        count: int | None,
     ) -> None:
-        """Insert the ``count`` rows of a page that stand in another database of the same server."""
-        if not count:
-            return
+        """Insert the rows of a page that stand in another database of the same server.
+
+        They are ``count``, or as many as there are then.
+        """
         self._mind_references(connection)
         taken = run(connection, sql.insert_page(self.table, database, rows, *page))
         [(warnings,)] = fetch(connection, sql.warning_count())
-        self._check(count, taken, warnings)
+        self._check(taken if count is None else count, taken, warnings)
 
     def too_long(self, shard: str, what: str) -> DatabaseError:
         """Return the error for a row that is longer than a server's packets."""

@@ -31,8 +31,19 @@ class RowWork(Protocol):
     def read(self, shard: str) -> "AbstractContextManager[Connection]":
         """Return a connection to the shard's primary; what is open is rolled back at the end."""
 
-    def batch(self, shard: str, do: "Callable[[Connection], T]", *, idempotent: bool = True) -> T:
-        """Run `do` in one transaction under the token, past the guards, and commit."""
+    def batch(
+        self,
+        shard: str,
+        do: "Callable[[Connection], T]",
+        *,
+        idempotent: bool = True,
+        locks_reads: bool = True,
+    ) -> T:
+        """Run `do` in one transaction under the token, past the guards, and commit.
+
+        Without `locks_reads` a statement that fills one table from another does not lock the rows
+        that it reads: they may change.
+        """
 
     def on_earlier_rows(self, count: int) -> None:
         """Count rows that an earlier run has done."""

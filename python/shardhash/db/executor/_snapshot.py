@@ -2,13 +2,20 @@
 
 One read transaction sees all tables of that moment. After a crash there is no way back to it: a new
 moment is taken, and pages that were copied are compared with it and replaced where they differ.
+
+Where both shards are on one server it fills a page from the other by itself, as it is at that time.
+What was written since the moment of the snapshot is found when all pages are compared with it, and
+replaced.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING
 
 from shardhash.db import sql
+from shardhash.db.drivers import is_duplicate
+from shardhash.db.executor._beside import readable_beside
 from shardhash.db.executor._indexes import drop_indexes, make_indexes
 from shardhash.db.executor._ports import RowWork
 from shardhash.db.executor._statements import run
@@ -17,6 +24,7 @@ from shardhash.db.executor._verify import PageMismatch, compare_tables
 from shardhash.db.schema import Table
 from shardhash.db.sql import RowFilter
 from shardhash.db.topology import Backend
+from shardhash.errors import DatabaseError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -41,28 +49,63 @@ def copy_snapshot(
     """
     counts: dict[str, int] = {}
     found: list[PageMismatch] = []
+    beside = readable_beside(work, source, target, tables)
     with _snapshot(work, source) as snapshot:
+        copies = []
         for table in tables:
-            copy = TableCopy(
-                work=work,
-                source=source,
-                target=target,
-                table=table,
-                rows=RowFilter.all_rows(),
-                read=lambda: nullcontext(snapshot),
+            place = None if table.is_numbered_by_an_index else beside  # moments would meet in an index
+            copies.append(
+                TableCopy(
+                    work=work,
+                    source=source,
+                    target=target,
+                    table=table,
+                    rows=RowFilter.all_rows(),
+                    read=lambda: nullcontext(snapshot),
+                    beside=place,
+                    may_change=place is not None,
+                )
             )
+        for copy in copies:
             if copy.has_begun():
-                counts[table.name] = copy.sync()
+                counts[copy.table.name] = copy.sync()
             else:
-                drop_indexes(work, target, table)
-                counts[table.name] = copy.copy()
-        for table in tables:
-            make_indexes(work, source, target, table)
-        for table in tables:
-            found.extend(
-                compare_tables(lambda: nullcontext(snapshot), lambda: work.read(target), table)
-            )
+                drop_indexes(work, target, copy.table)
+                counts[copy.table.name] = copy.copy()
+        for copy in copies:
+            _make_indexes(copy)
+        for copy in copies:
+            found.extend(_compare(copy))
     return counts, found
+
+
+def _make_indexes(copy: TableCopy) -> None:
+    """Make a table's indexes; pages of several moments may hold a unique value twice before."""
+    make = partial(make_indexes, copy.work, copy.source, copy.target, copy.table)
+    try:
+        make()
+    except DatabaseError as error:
+        if not (copy.may_change and is_duplicate(error)):
+            raise
+        _replace(copy, _differing(copy))
+        make()
+
+
+def _compare(copy: TableCopy) -> list[PageMismatch]:
+    """Return the pages that differ from the snapshot, after replacing those of a later moment."""
+    found = _differing(copy)
+    if found and copy.may_change:
+        _replace(copy, found)
+        found = _differing(copy)
+    return found
+
+
+def _differing(copy: TableCopy) -> list[PageMismatch]:
+    return compare_tables(copy.read, lambda: copy.work.read(copy.target), copy.table)
+
+
+def _replace(copy: TableCopy, pages: Sequence[PageMismatch]) -> None:
+    copy.replace([(page.after, page.until) for page in pages])
 
 
 @contextmanager

@@ -4,7 +4,7 @@ Each batch is one transaction on the target together with its checkpoint, so tha
 killed goes on where its last commit was.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -52,8 +52,9 @@ class _Block:
 class TableCopy:
     """The copy of one table; ``read`` gives a connection to the source.
 
-    ``beside`` is the source's database where it is on the target's server, and its rows do not
-    change: then that server copies by itself.
+    ``beside`` is the source's database where it is on the target's server: then that server copies
+    by itself. Where the rows ``may_change`` it copies what is there when it comes to a page, locks
+    nothing, and the pages must be compared with ``read`` afterwards, and replaced if they differ.
     """
 
     work: RowWork
@@ -63,6 +64,7 @@ class TableCopy:
     rows: RowFilter
     read: Read
     beside: str | None = None
+    may_change: bool = False
     _row_bytes: list[float] = field(default_factory=lambda: [_BLOCK_BYTES / 500])
 
     def copy(self) -> int:
@@ -73,6 +75,8 @@ class TableCopy:
             self.work.on_earlier_rows(copied)
         if is_done:
             return copied
+        if self.may_change:  # a batch that does not lock what it reads locks this record alone
+            self._batch(lambda connection: self._save(connection, (after, copied, False)))
         with closing(read_ahead(self._blocks(after))) as blocks:
             for block in blocks:
                 copied += block.row_count
@@ -100,13 +104,22 @@ class TableCopy:
             differing.append(page)
             if theirs[0][0]:
                 self._replace(page, [])
-        for page in differing:
+        self._fill(differing)
+        self._batch(lambda connection: self._save(connection, (None, copied, True)))
+        return copied
+
+    def replace(self, pages: Sequence[Interval]) -> None:
+        """Make pages of the target equal to the source's, as ``sync`` does."""
+        for page in pages:
+            self._replace(page, [])
+        self._fill(pages)
+
+    def _fill(self, pages: Sequence[Interval]) -> None:
+        for page in pages:
             with self.read() as connection:
                 _, rows = self._read(connection, page, _NO_LIMIT)
             self._replace(page, rows)
             self.work.on_rows(len(rows))
-        self._batch(lambda connection: self._save(connection, (None, copied, True)))
-        return copied
 
     def has_begun(self) -> bool:
         """Tell whether an earlier try may have left rows."""
@@ -213,7 +226,7 @@ class TableCopy:
             self._insert(connection, block)
             self._save(connection, checkpoint)
 
-        self._batch(insert)
+        self._batch(insert, locks_reads=not self.may_change)
         self.work.on_rows(block.row_count)
 
     def _insert(self, connection: "Connection", block: _Block) -> None:
@@ -221,9 +234,9 @@ class TableCopy:
             self._writer.insert(connection, block.rows)
         elif block.text is None:
             assert self.beside is not None, "rows that are nowhere else are beside the target"
-            self._writer.insert_beside(
-                connection, self.beside, self.rows, block.page, block.row_count
-            )
+            count = None if self.may_change else block.row_count
+            if block.row_count:
+                self._writer.insert_beside(connection, self.beside, self.rows, block.page, count)
         elif block.row_count:
             self._writer.insert_text(connection, block.text, block.row_count)
 
@@ -238,9 +251,9 @@ class TableCopy:
 
         self._batch(replace)
 
-    def _batch(self, do: "Callable[[Connection], None]") -> None:
+    def _batch(self, do: "Callable[[Connection], None]", *, locks_reads: bool = True) -> None:
         try:
-            self.work.batch(self.target, do)
+            self.work.batch(self.target, do, locks_reads=locks_reads)
         except DatabaseError as error:
             if not is_duplicate(error):
                 raise

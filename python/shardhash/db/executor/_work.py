@@ -184,15 +184,25 @@ class Work:
             self.batch(shard, partial(_forget, place=self.place(shard), operations=operations))
         self._entered.clear()
 
-    def batch(self, shard: str, do: "Callable[[Connection], T]", *, idempotent: bool = True) -> T:
+    def batch(
+        self,
+        shard: str,
+        do: "Callable[[Connection], T]",
+        *,
+        idempotent: bool = True,
+        locks_reads: bool = True,
+    ) -> T:
         """Run `do` in one transaction on the shard, past its guards, commit, return its result.
 
         Raises:
             LeaseLostError: another process has taken the shard over; nothing was changed.
             DatabaseError: as ``ConnectionManager.run_batch``.
         """
+        run = partial(
+            self.connections.run_batch, shard, idempotent=idempotent, locks_reads=locks_reads
+        )
         if shard in self._unfenced:
-            return self._committed(self.connections.run_batch(shard, do, idempotent=idempotent))
+            return self._committed(run(do))
         place, token = self.place(shard), self.leases.token(shard)
 
         def work(connection: "Connection") -> T:
@@ -200,7 +210,7 @@ class Work:
             guard.use_pass(connection, place.backend, self._pass)
             return do(connection)
 
-        return self._committed(self.connections.run_batch(shard, work, idempotent=idempotent))
+        return self._committed(run(work))
 
     def _committed(self, result: T) -> T:
         self.meter.checkpoint()

@@ -44,6 +44,7 @@ __all__ = [
     "insert_page",
     "insert_row",
     "load_rows",
+    "look_beside",
     "packet_size",
     "read_filtered",
     "read_keys",
@@ -245,6 +246,12 @@ def insert_page(table: Table, database: str, rows: RowFilter, after: Key, until:
         f"FROM {table_path(database, table.name)} WHERE {where}",
         parameters,
     )
+
+
+def look_beside(table: Table, database: str) -> Statement:
+    """Return a SELECT of the stored columns, of no row, of the table of that name in a database."""
+    names = ", ".join(quote(column.name, table.backend) for column in table.stored_columns)
+    return Statement(f"SELECT {names} FROM {table_path(database, table.name)} LIMIT 0")
 
 
 def insert_row(table: Table) -> str:

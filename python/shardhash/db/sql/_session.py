@@ -5,7 +5,9 @@ from shardhash.db.topology import Backend
 
 __all__ = [
     "begin_snapshot",
+    "commit_reads",
     "database_collation",
+    "logs_statements",
     "read_session",
     "read_trigger_settings",
     "set_session",
@@ -53,3 +55,17 @@ def begin_snapshot() -> Statement:
     Source: https://mariadb.com/kb/en/start-transaction/#with-consistent-snapshot
     """
     return Statement("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+
+
+def commit_reads() -> Statement:
+    """Return what makes the next MySQL transaction read what is committed, each statement anew.
+
+    Then an INSERT ... SELECT neither locks nor waits for the rows that it reads.
+    Source: https://mariadb.com/kb/en/innodb-lock-modes/, https://dev.mysql.com/doc/refman/8.0/en/innodb-locks-set.html
+    """
+    return Statement("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+
+
+def logs_statements() -> Statement:
+    """Return a SELECT that tells whether the MySQL session writes statements to a binary log."""
+    return Statement("SELECT @@log_bin AND @@binlog_format = 'STATEMENT'")
