@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from dataclasses import replace
+from threading import Thread
 
 import pytest
 
@@ -11,7 +12,7 @@ from shardhash.db.connections import SessionSettings
 from shardhash.db.executor._beside import readable_beside
 from shardhash.db.executor._ddl import create_programs, create_tables
 from shardhash.db.executor._indexes import drop_indexes, make_indexes
-from shardhash.db.executor._snapshot import copy_snapshot
+from shardhash.db.executor._snapshot import _snapshot, copy_snapshot
 from shardhash.db.inspect import list_objects
 from shardhash.errors import DatabaseError, PreflightError
 
@@ -344,6 +345,26 @@ def test_a_server_copies_beside_itself_only_what_its_log_can_say(
         assert copy_snapshot(work, "s1", "s2", [table_of(work, "s1")]) == ({"t": 100}, [])
     assert mysql_fleet.sql("s2", "SELECT * FROM t ORDER BY id") == then
     assert beside == [None, mysql_fleet.database("s1")]
+
+
+def test_a_snapshot_is_read_by_one_thread_at_a_time(backend):
+    backend.add("s1")
+    order = []
+
+    with work_on(backend, "s1") as work, _snapshot(work, "s1") as read:
+
+        def read_too():
+            with read():
+                order.append("another")
+
+        thread = Thread(target=read_too)
+        with read():
+            thread.start()
+            thread.join(0.1)
+            order.append("first")
+        thread.join()
+
+    assert order == ["first", "another"]
 
 
 class Killed(BaseException):

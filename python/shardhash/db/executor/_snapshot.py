@@ -9,14 +9,16 @@ replaced.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from shardhash.db import sql
 from shardhash.db.drivers import is_duplicate
 from shardhash.db.executor._beside import readable_beside
 from shardhash.db.executor._indexes import drop_indexes, make_indexes
+from shardhash.db.executor._pages import Read
 from shardhash.db.executor._ports import RowWork
 from shardhash.db.executor._statements import run
 from shardhash.db.executor._table_copy import TableCopy
@@ -50,10 +52,11 @@ def copy_snapshot(
     counts: dict[str, int] = {}
     found: list[PageMismatch] = []
     beside = readable_beside(work, source, target, tables)
-    with _snapshot(work, source) as snapshot:
+    with _snapshot(work, source) as read:
         copies = []
         for table in tables:
-            place = None if table.is_numbered_by_an_index else beside  # moments would meet in an index
+            # where indexes stay, moments would meet in them
+            place = None if table.is_numbered_by_an_index else beside
             copies.append(
                 TableCopy(
                     work=work,
@@ -61,7 +64,7 @@ def copy_snapshot(
                     target=target,
                     table=table,
                     rows=RowFilter.all_rows(),
-                    read=lambda: nullcontext(snapshot),
+                    read=read,
                     beside=place,
                     may_change=place is not None,
                 )
@@ -109,8 +112,16 @@ def _replace(copy: TableCopy, pages: Sequence[PageMismatch]) -> None:
 
 
 @contextmanager
-def _snapshot(work: RowWork, shard: str) -> "Iterator[Connection]":
+def _snapshot(work: RowWork, shard: str) -> Iterator[Read]:
+    """Yield what gives the connection of a snapshot, to one thread at a time."""
     with work.read(shard) as connection:
         if work.backend(shard) is Backend.MYSQL:
             run(connection, sql.begin_snapshot())
-        yield connection
+        lock = Lock()
+
+        @contextmanager
+        def read() -> "Iterator[Connection]":
+            with lock:
+                yield connection
+
+        yield read
