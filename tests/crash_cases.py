@@ -151,6 +151,10 @@ def _clone(ops: Operations) -> Plan:
     return ops.plan_clone("s1", "copy", instance="b")
 
 
+def _clone_beside(ops: Operations) -> Plan:
+    return ops.plan_clone("s1", "copy", instance="a")
+
+
 CASES = {
     case.name: case
     for case in (
@@ -162,6 +166,7 @@ CASES = {
         Case("drain-to-two", "fanned", lambda ops: ops.plan_remove("s1", drain=True, freeze=True)),
         Case("remove", "three", lambda ops: ops.plan_remove("s3")),
         Case("clone", "one", _clone),
+        Case("clone-beside", "one", _clone_beside),
         Case("attach", "cloned", lambda ops: ops.plan_attach("copy", slots_of="s1", freeze=True)),
         Case("remove-clone", "cloned", lambda ops: ops.plan_remove("copy")),
         Case("prune", "strays", lambda ops: ops.plan_prune("s1")),
