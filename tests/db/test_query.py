@@ -43,10 +43,15 @@ def cases() -> Iterator[Any]:
         yield pytest.param(only, kind, statement, id=f"{only}{statement}")
 
 
+NESTED_QUOTIENT = "SELECT SUM(price) / SUM(qty), SUM(price) / COUNT(price) / 3 FROM items"
+
+
 @pytest.mark.parametrize(("only", "kind", "statement"), list(cases()))
 def test_answer_is_that_of_one_database(pair: Pair, only: str, kind: str, statement: str) -> None:
     if only and pair.fleet.kind != only:
         pytest.skip("the other backend has no such function")
+    if pair.fleet.kind == "mysql" and is_mysql() and statement == NESTED_QUOTIENT:
+        pytest.skip("mariadb only: the rule by which nested quotients are rounded")
 
     assert pair.check(statement, ordered="ORDER BY" in statement) == kind
 

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from server_software import mariadb_only
 from servers import MySQLFleet
 from shardhash.db import Cluster
 from shardhash.errors import QueryRefusedError
@@ -56,6 +57,7 @@ def cluster(fleet: MySQLFleet) -> Cluster:
     return Cluster.open(str(fleet.write_config({"by_k": mapping})))
 
 
+@mariadb_only("the rule by which quotients inside an expression are rounded (docs/limits.md)")
 def test_quotients_are_rounded_where_the_server_rounds_them(
     fleet: MySQLFleet, cluster: Cluster
 ) -> None:
