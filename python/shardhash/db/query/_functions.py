@@ -1,7 +1,6 @@
 """Which functions give the same answer on every shard, and so may be asked of several."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 from sqlglot import Token, TokenType
 
@@ -90,11 +89,16 @@ def leaves_nothing(tokens: Sequence[Token]) -> bool:
 
 
 def of_earlier_statement(tokens: Sequence[Token]) -> Refusal | None:
-    """Return why a statement has no answer: it asks for what an earlier one of its session did."""
-    for token, after in pairwise(tokens):
-        if token.text.upper() in _OF_EARLIER and after.token_type is TokenType.L_PAREN:
+    """Return why a statement has no answer: it asks for what an earlier one of its session did.
+
+    LAST_INSERT_ID with an argument answers that, whatever was before.
+    """
+    for token, after, argument in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        name = token.text.upper()
+        is_call = name in _OF_EARLIER and after.token_type is TokenType.L_PAREN
+        if is_call and (name != "LAST_INSERT_ID" or argument.token_type is TokenType.R_PAREN):
             return Refusal(
-                f"{token.text.upper()}() tells of an earlier statement of the same session, and "
+                f"{name}() tells of an earlier statement of the same session, and "
                 "each statement may run in another",
                 "run both statements on one connection: with cluster.connection(mapping, key)",
             )
