@@ -1,11 +1,7 @@
 """Runs statements on the shards of one configuration."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-
-from sqlglot import exp
 
 from shardhash.db import sql
 from shardhash.db.config import Config
@@ -14,7 +10,6 @@ from shardhash.db.mapping import KeyRouter
 from shardhash.db.query._answer import answer_of, limit_of
 from shardhash.db.query._apart import Substitution, places_of, with_marks
 from shardhash.db.query._asker import Asker
-from shardhash.db.query._clauses import parse_tokens
 from shardhash.db.query._explanation import (
     Explanation,
     ShardStatement,
@@ -24,51 +19,32 @@ from shardhash.db.query._explanation import (
     staged,
     united,
 )
-from shardhash.db.query._facts import Settings, TableFacts, read_definition, read_settings
-from shardhash.db.query._functions import of_earlier_statement
-from shardhash.db.query._moments import moments_of, question_for, with_moments
+from shardhash.db.query._moments import question_for, with_moments
 from shardhash.db.query._options import QueryOptions
-from shardhash.db.query._params import bound, kinds_of
+from shardhash.db.query._params import bound
 from shardhash.db.query._plan import ReadPlan, Route
+from shardhash.db.query._planner import NamedPlan, Planner
 from shardhash.db.query._reduction import Reduction
-from shardhash.db.query._refusal import refused
 from shardhash.db.query._result import QueryResult
 from shardhash.db.query._routing import Routing
 from shardhash.db.query._sets import UnionText, joined_answers
 from shardhash.db.query._stages import Stage, question_of
-from shardhash.db.query._text import Params, QueryText, read_text, render, values_of
+from shardhash.db.query._text import Params, render, values_of
 from shardhash.db.query._windows import WindowQuery
-from shardhash.db.query._writes import WritePlan, owner_of_written
+from shardhash.db.query._writes import owner_of_written
 from shardhash.db.tasks import ResultColumn, Row, ShardRows, ShardTask, TaskRunner
-from shardhash.db.topology import Backend, TableRule
+from shardhash.db.topology import Backend
 from shardhash.db.workers import PlainReader
-from shardhash.errors import DatabaseError, PreflightError, QueryRefusedError, UsageError
+from shardhash.errors import DatabaseError, QueryRefusedError, UsageError
 
 __all__ = ["QueryEngine"]
 
-_PLANS_KEPT = 1024
-_FACTS_KEPT_S = 60.0
 _MIB = 2**20
 _MOST_LIMIT = 2**63 - 1
-_READS = frozenset({"SELECT", "WITH", "SHOW", "EXPLAIN", "DESC", "DESCRIBE", "VALUES", "PRAGMA"})
-
-
-@dataclass(slots=True)
-class _Named:
-    """A statement for one shard that the caller has named; it is not looked into."""
-
-    text: QueryText
-    backend: Backend
-
-    @property
-    def is_read(self) -> bool:
-        """Tell whether it begins as a statement that changes nothing."""
-        words = self.text.clean.split(None, 1)
-        return bool(words) and (words[0].upper() in _READS or words[0].startswith("("))
 
 
 class QueryEngine:
-    """Plans and runs statements; plans and facts are kept for a minute. Thread-safe."""
+    """Runs statements by their plans. Thread-safe."""
 
     def __init__(
         self,
@@ -82,21 +58,17 @@ class QueryEngine:
     ) -> None:
         self._config = config
         self._connections = connections
-        self._router = router
         self._runner = runner
         self._read_plain = read_plain
         self._source = source
-        self._plans: dict[object, ReadPlan] = {}
-        self._facts: dict[str, TableFacts | None] = {}
-        self._settings: dict[str, Settings] = {}
-        self._kept_since = time.monotonic()
+        self._planner = Planner(config, connections, router)
 
     # Reading
 
     def query(self, statement: str, params: Params, options: QueryOptions) -> QueryResult:
         """Run a statement; see ``Cluster.query``."""
-        plan = self._plan(statement, params, options)
-        if isinstance(plan, _Named):
+        plan = self._planner.plan(statement, params, options)
+        if isinstance(plan, NamedPlan):
             return self._run_named(plan, params, options)
         if not isinstance(plan, ReadPlan):
             return plan.run(params, best_effort=options.best_effort)
@@ -296,135 +268,9 @@ class QueryEngine:
         assert plan.inner is not None
         return Stage(context, plan.inner, values), question_of(plan.inner, values)
 
-    # Planning
-
-    def _plan(
-        self, statement: str, params: Params, options: QueryOptions
-    ) -> "ReadPlan | _Named | WritePlan":
-        self._forget_old()
-        key = (statement, kinds_of(params), options.mapping, options.shards)
-        plan = self._plans.get(key)
-        if plan is None:
-            found = self._make_plan(statement, params, options)
-            if not isinstance(found, ReadPlan):
-                return found
-            if len(self._plans) >= _PLANS_KEPT:
-                self._plans.clear()
-            plan = self._plans[key] = found
-        return plan
-
-    def _make_plan(
-        self, statement: str, params: Params, options: QueryOptions
-    ) -> "ReadPlan | _Named | WritePlan":
-        for shard in options.shards or ():
-            self._config.shard(shard)
-        backend = self._backend(options)
-        text = read_text(statement, params, backend)
-        if options.shards is not None and len(options.shards) == 1:
-            return _Named(text, backend)
-        tree, tokens = parse_tokens(text.clean, backend)
-        found = of_earlier_statement(tokens)
-        if found:
-            raise refused(found)
-        settings = self._check_mode(text, backend, options)
-        if isinstance(tree, exp.Insert | exp.Update | exp.Delete):
-            return self._write_plan(tree, text, backend, options)
-        if not isinstance(tree, exp.Query):
-            raise QueryRefusedError(
-                f"{text.clean.split()[0].upper()} is no statement that can be looked into, so it "
-                "is not known which shards it is for",
-                next_step="name the shard: shards=[...]; or run it on each with BroadcastQuery",
-            )
-        plan = ReadPlan.make(text, tree, backend, self._config, self.facts_of)
-        plan.moments = moments_of(text.clean, tokens, backend)
-        plan.is_plain = backend is Backend.MYSQL and plan.leaves_nothing(tokens)
-        if settings is not None:
-            plan.division_scale = settings.division_scale
-        return plan
-
-    def _write_plan(
-        self, tree: exp.Expr, text: QueryText, backend: Backend, options: QueryOptions
-    ) -> "WritePlan":
-        if options.deadline_s is not None:
-            raise UsageError("deadline_s is for statements that read: leave it out of a write")
-        if options.shards is not None:
-            raise UsageError(
-                "a write takes one named shard, or finds its shards itself",
-                next_step="name one shard, or none",
-            )
-        return WritePlan(tree, text, backend, self._config, self._connections, self.facts_of)
-
-    def _backend(self, options: QueryOptions) -> Backend:
-        """Return the kind of server whose SQL the statement is in."""
-        names = options.shards or tuple(self._config.shards)
-        if options.mapping is not None:
-            names = self._config.mapping(options.mapping).shards
-        backends = {self._connections.backend(name) for name in names}
-        if len(backends) != 1:
-            found = "no shard" if not backends else "MySQL and SQLite shards"
-            raise UsageError(
-                f"the configuration has {found}: the statement cannot be for both",
-                next_step="name the mapping that the statement is for: mapping=NAME",
-            )
-        return backends.pop()
-
-    def _check_mode(
-        self, text: QueryText, backend: Backend, options: QueryOptions
-    ) -> Settings | None:
-        """Refuse what the server reads in another way than it is read here."""
-        if backend is Backend.SQLITE:
-            return None
-        shard = (options.shards or tuple(self._config.shards))[0]
-        if options.mapping is not None:
-            shard = self._config.mapping(options.mapping).shards[0]
-        if shard not in self._settings:
-            with self._connections.read(shard) as connection:
-                self._settings[shard] = read_settings(connection)
-        self._settings[shard].check(text.clean)
-        return self._settings[shard]
-
-    def facts_of(self, name: str) -> TableFacts | None:
-        """Return what is known of a table, read from a shard when first asked for."""
-        if name not in self._facts:
-            self._facts[name] = self._read_facts(name)
-        return self._facts[name]
-
-    def _read_facts(self, name: str) -> TableFacts | None:
-        holders = []
-        for mapping in self._config.mappings.values():
-            backend = self._connections.backend(mapping.shards[0])
-            for rule in mapping.tables:
-                if _is_name(rule.name, name, backend):
-                    return self._sharded(mapping.name, rule, mapping.shards[0])
-            if any(_is_name(each, name, backend) for each in mapping.global_tables):
-                holders.append(mapping)
-        if not holders:
-            return None
-        shard = holders[0].shards[0]
-        with self._connections.read(shard) as connection:
-            table, text = read_definition(connection, name, self._connections.backend(shard))
-        return TableFacts(table=table, global_in=tuple(holders), definition=text)
-
-    def _sharded(self, mapping: str, rule: TableRule, shard: str) -> TableFacts:
-        with self._connections.read(shard) as connection:
-            backend = self._connections.backend(shard)
-            table, text = read_definition(connection, rule.name, backend)
-        if table.kind != "table":
-            raise PreflightError(
-                f"{rule.name} is a {table.kind}, whose rows can be of several tables",
-                next_step="name the tables behind it",
-            )
-        return TableFacts(table=table, rule=rule, router=self._router(mapping), definition=text)
-
-    def _forget_old(self) -> None:
-        now = time.monotonic()
-        if now - self._kept_since > _FACTS_KEPT_S:
-            self._plans, self._facts, self._settings = {}, {}, {}
-            self._kept_since = now
-
     # One named shard
 
-    def _run_named(self, plan: _Named, params: Params, options: QueryOptions) -> QueryResult:
+    def _run_named(self, plan: NamedPlan, params: Params, options: QueryOptions) -> QueryResult:
         assert options.shards is not None
         values = bound(values_of(plan.text.names, params), plan.backend)
         (shard,) = options.shards
@@ -442,8 +288,8 @@ class QueryEngine:
 
     def route(self, statement: str, params: Params, options: QueryOptions) -> Routing:
         """Return where a statement goes; see ``Cluster.route``."""
-        plan = self._plan(statement, params, options)
-        assert not isinstance(plan, _Named)
+        plan = self._planner.plan(statement, params, options)
+        assert not isinstance(plan, NamedPlan)
         if not isinstance(plan, ReadPlan):
             return plan.route(params)
         values = bound(values_of(plan.text.names, params), plan.backend)
@@ -472,7 +318,7 @@ class QueryEngine:
 
     def shard_of(self, table: str, key: object) -> str:
         """Return the shard of a row that is written with a key; see ``Cluster.shard_of``."""
-        facts = self.facts_of(table)
+        facts = self._planner.facts_of(table)
         if facts is None or facts.router is None:
             what = "no mapping's tables" if facts is None else "global_tables: each shard has it"
             raise UsageError(
@@ -486,8 +332,8 @@ class QueryEngine:
 
     def explain(self, statement: str, params: Params, options: QueryOptions) -> Explanation:
         """Return how a statement would be run; see ``Cluster.explain``."""
-        plan = self._plan(statement, params, options)
-        if isinstance(plan, _Named):
+        plan = self._planner.plan(statement, params, options)
+        if isinstance(plan, NamedPlan):
             assert options.shards is not None
             return Explanation(
                 kind="one shard" if plan.is_read else "write",
@@ -570,9 +416,3 @@ def _with_limit(reduction: Reduction, values: Sequence[object]) -> str:
     if not reduction.sends_limit or limit is None or offset + limit > _MOST_LIMIT:
         return reduction.sql
     return sql.limited(reduction.sql, offset + limit)
-
-
-def _is_name(configured: str, given: str, backend: Backend) -> bool:
-    if backend is Backend.SQLITE:
-        return configured.lower() == given.lower()
-    return configured == given
