@@ -260,7 +260,7 @@ def test_whoever_comes_second_to_a_shard_is_told_who_is_at_work_there(
     assert code == 3
     assert said["error"]["code"] == "lease_held"
     who = rf"\S+:{first.process.pid}\.\d+"
-    told = rf"shard/s1 is being worked on by {who}; its lease ends in \d+ s"
+    told = rf"shard/s1 is being worked on by {who}; its lease ends in \d+ s unless it is renewed"
     assert re.search(told, said["error"]["message"])
     code, said = start("op", "resume", shop.unfinished()).end()
     assert (code, said["error"]["code"]) == (3, "lease_held")

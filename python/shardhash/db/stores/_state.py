@@ -234,7 +234,8 @@ def _next_step(error: Exception) -> str:
 def lease_held(name: str, holder: str, left_s: float) -> LeaseHeldError:
     """Return the refusal of a lease that another holds."""
     return LeaseHeldError(
-        f"{name} is being worked on by {holder}; its lease ends in {left_s:.0f} s",
+        f"{name} is being worked on by {holder}; its lease ends in {left_s:.0f} s unless it is "
+        "renewed",
         next_step="wait until it is done, or until the lease ends",
     )
 
