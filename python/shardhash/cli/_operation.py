@@ -137,10 +137,11 @@ def _next_words(standing: Standing) -> str:
 
 
 def _next_lines(standing: Standing) -> Iterator[str]:
-    if not standing.choices:
-        yield f"Next: {_NOTHING}"
-    for number, choice in enumerate(standing.choices):
-        yield f"{'  or' if number else 'Next'}: {choice.command}{_what_it_does(choice, standing)}"
+    words = [f"{each.command}{_what_it_does(each, standing)}" for each in standing.choices]
+    if standing.state.is_ended or not words:
+        words.insert(0, _NOTHING)
+    for number, each in enumerate(words):
+        yield f"{'  or' if number else 'Next'}: {each}"
 
 
 def _what_it_does(choice: Choice, standing: Standing) -> str:
