@@ -83,10 +83,7 @@ def seconds(text: str) -> float:
     Raises:
         ArgumentTypeError: it is none.
     """
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = _number(text)
     if not 0 <= value < math.inf:
         raise ArgumentTypeError(f"{text!r} is no number of seconds from 0 on")
     return value
@@ -98,13 +95,18 @@ def fraction(text: str) -> float:
     Raises:
         ArgumentTypeError: it is none.
     """
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = _number(text)
     if not 0 <= value <= 1:
         raise ArgumentTypeError(f"{text!r} is no number from 0 to 1, such as 0.25")
     return value
+
+
+def _number(text: str) -> float:
+    """Return the number that a text is; NaN, which is in no range, where it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def thread_count(text: str) -> int:

@@ -18,6 +18,8 @@ from shardhash.db.topology import Backend
 
 __all__ = [
     "INTEGER_TYPES",
+    "NUMBER_TYPES",
+    "TEXT_TYPES",
     "ResultColumn",
     "Row",
     "ShardRows",
@@ -28,6 +30,12 @@ __all__ = [
 
 INTEGER_TYPES = frozenset({"TINYINT", "SMALLINT", "MEDIUMINT", "INT", "BIGINT"})
 """The server's words for the columns of an answer that hold integers."""
+
+NUMBER_TYPES = INTEGER_TYPES | {"DECIMAL", "DOUBLE"}
+"""Those whose values compare and add up here as on the server; FLOAT is shown rounded."""
+
+TEXT_TYPES = frozenset({"VARCHAR", "CHAR", "TINYBLOB", "MEDIUMBLOB", "LONGBLOB", "BLOB"})
+"""Those of texts and bytes."""
 
 Row = tuple[object, ...]
 

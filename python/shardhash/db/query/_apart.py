@@ -19,7 +19,7 @@ from shardhash.db.query._clauses import parse, tokens_of
 from shardhash.db.query._result import QueryResult
 from shardhash.db.schema import Column
 from shardhash.db.sql import cast, no_rows
-from shardhash.db.tasks import INTEGER_TYPES, ResultColumn, Row
+from shardhash.db.tasks import NUMBER_TYPES, TEXT_TYPES, ResultColumn, Row
 from shardhash.db.topology import Backend
 from shardhash.errors import QueryRefusedError
 
@@ -27,8 +27,8 @@ __all__ = ["Place", "Substitution", "places_of", "with_marks"]
 
 _MARKS = re.compile(r":_sh_p\d+_")
 _MOST_VALUES = 10_000
-_NUMBERS = INTEGER_TYPES | {"DECIMAL", "DOUBLE", "NULL"}
-_TEXTS = frozenset({"VARCHAR", "CHAR", "TINYBLOB", "MEDIUMBLOB", "LONGBLOB", "BLOB"})
+_QUERIES = (TokenType.SELECT, TokenType.WITH)
+_NUMBERS = NUMBER_TYPES | {"NULL"}
 _MOMENTS = {
     "DATE": "DATE",
     "DATETIME": "DATETIME(6)",
@@ -37,6 +37,9 @@ _MOMENTS = {
 }
 _NUMBER_COLUMNS = frozenset({"decimal", "double", "float"})
 _MOMENT_COLUMNS = frozenset({"date", "datetime", "timestamp", "time"})
+
+_OTHER_TYPE = "gives values of another type than what they are compared with"
+_ASK_TWICE = "ask for the parts one by one, and pass the first answer to the second as parameters"
 
 CollationOf = Callable[[str], str]
 
@@ -91,9 +94,6 @@ def _place(
         return None
     start = before.start if apart.kind == "exists" else tokens[at].start
     return Place(apart, inner.rstrip(), start, tokens[last].end + 1)
-
-
-_QUERIES = (TokenType.SELECT, TokenType.WITH)
 
 
 def _closing(tokens: Sequence[Token], opening: int) -> int:
@@ -183,7 +183,7 @@ class Substitution:
                 raise _refused(place, _OTHER_TYPE, _ASK_TWICE)
             return
         other = place.apart.column
-        if column.type in _TEXTS:
+        if column.type in TEXT_TYPES:
             if other is None or other.is_numbered or not other.collation:
                 raise _refused(
                     place, "gives texts that are compared with no text column", _ASK_TWICE
@@ -195,10 +195,6 @@ class Substitution:
             raise _refused(place, f"gives values of type {column.type}", _ASK_TWICE)
         if other is not None and not _is_alike(other, column):
             raise _refused(place, _OTHER_TYPE, _ASK_TWICE)
-
-
-_OTHER_TYPE = "gives values of another type than what they are compared with"
-_ASK_TWICE = "ask for the parts one by one, and pass the first answer to the second as parameters"
 
 
 def _is_alike(other: Column, column: ResultColumn) -> bool:

@@ -13,15 +13,16 @@ from shardhash.db.query._reduction import Reduction
 from shardhash.db.query._result import QueryResult
 from shardhash.db.reduce import MemoryCap, SortKey, converter, hold, sort_rows
 from shardhash.db.sql import rows_of_union
-from shardhash.db.tasks import INTEGER_TYPES, ResultColumn, Row
+from shardhash.db.tasks import NUMBER_TYPES, TEXT_TYPES, ResultColumn, Row
 from shardhash.db.topology import Backend
 from shardhash.errors import QueryRefusedError
 
 __all__ = ["UnionText", "joined_answers", "union_text"]
 
-_NUMBERS = (*sorted(INTEGER_TYPES), "DECIMAL", "DOUBLE")
-_TEXTS = frozenset({"VARCHAR", "CHAR", "TINYBLOB", "MEDIUMBLOB", "LONGBLOB", "BLOB"})
-_PLAIN = frozenset({*_NUMBERS, "DATE", "DATETIME", "TIMESTAMP", "TIME", "NULL"})
+_WORDS = (TokenType.ALL, TokenType.DISTINCT)
+_ORDER = TokenType.ORDER_BY
+_LIMITS = (TokenType.LIMIT, TokenType.OFFSET)
+_PLAIN = NUMBER_TYPES | {"DATE", "DATETIME", "TIMESTAMP", "TIME", "NULL"}
 """Types whose values are equal and sort here as on the server."""
 
 _SETS = (TokenType.UNION, TokenType.INTERSECT, TokenType.EXCEPT)
@@ -114,11 +115,6 @@ def union_text(source: str, query: exp.SetOperation, backend: Backend) -> UnionT
         source=source,
         backend=backend,
     )
-
-
-_WORDS = (TokenType.ALL, TokenType.DISTINCT)
-_ORDER = TokenType.ORDER_BY
-_LIMITS = (TokenType.LIMIT, TokenType.OFFSET)
 
 
 def _outer(tokens: Sequence[Token]) -> Iterator[int]:
@@ -239,8 +235,8 @@ def _check_types(
         return
     may_have_more_digits = any(word in text.upper() for word in ("AVG", "/"))
     for column, part in zip(columns, found, strict=True):
-        is_number = part.type in _NUMBERS and column.type in _NUMBERS
-        is_text = part.type in _TEXTS and column.type in _TEXTS
+        is_number = part.type in NUMBER_TYPES and column.type in NUMBER_TYPES
+        is_text = part.type in TEXT_TYPES and column.type in TEXT_TYPES
         is_known = is_number or is_text or part.type in (column.type, "NULL")
         is_same = (part.type, part.scale) == (column.type, column.scale)
         if not is_known or (may_have_more_digits and part.type == "DECIMAL" and not is_same):

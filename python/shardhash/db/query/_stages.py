@@ -31,14 +31,11 @@ from shardhash.db.reduce import (
     sort_rows,
 )
 from shardhash.db.sql import whole_rows
-from shardhash.db.tasks import INTEGER_TYPES, ResultColumn, Row, ShardRows
+from shardhash.db.tasks import INTEGER_TYPES, NUMBER_TYPES, ResultColumn, Row, ShardRows
 from shardhash.db.topology import Backend
 from shardhash.errors import QueryRefusedError
 
 __all__ = ["Stage", "inner_query", "question_of"]
-
-_NUMBERS = INTEGER_TYPES | {"DECIMAL", "DOUBLE"}
-"""Types whose values compare and add up here as on the server; FLOAT is shown rounded."""
 
 _BLOCK_ROWS = 512
 _ADDED = (
@@ -256,7 +253,7 @@ class _RowMaker:
         assert isinstance(node, exp.Column)
         place = self._place(node)
         is_asked_for_null = isinstance(node.parent, exp.Is)
-        if self._inner[place].type not in _NUMBERS and not is_asked_for_null:
+        if self._inner[place].type not in NUMBER_TYPES and not is_asked_for_null:
             raise QueryRefusedError(
                 f"{self._shown(node)} is no number: how a server computes with it and compares it "
                 "is not known here",
