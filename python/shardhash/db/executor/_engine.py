@@ -6,7 +6,7 @@ then it repeats the step that was begun, which does no harm where it was done.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,7 @@ from shardhash.db.connections import ConnectionManager
 from shardhash.db.executor._frozen import check_frozen
 from shardhash.db.executor._leases import Leases, holder_of_this_process
 from shardhash.db.executor._meter import Meter, ProgressListener, ProgressSaver
+from shardhash.db.executor._overtaken import overtaker_of
 from shardhash.db.executor._runners import CONFIG_STEPS, RUNNERS
 from shardhash.db.executor._shard_steps import has_control_of, release_control
 from shardhash.db.executor._tokens import tokens_of
@@ -38,7 +39,7 @@ from shardhash.errors import (
     UsageError,
 )
 
-__all__ = ["Engine", "overtaker_of"]
+__all__ = ["Engine"]
 
 _HARMLESS_FIRST = frozenset({StepKind.PRUNE})
 """A step of these that failed before its first row has changed nothing."""
@@ -393,24 +394,6 @@ def _both(first: ProgressListener, second: ProgressListener) -> ProgressListener
         first(progress)
 
     return tell
-
-
-def overtaker_of(state: OperationState, others: Iterable[OperationState]) -> OperationState | None:
-    """Return what an undo was to turn around, where that has gone on too far instead.
-
-    It does where it is resumed between the undo's takeover and its plan. Then the undo cannot
-    have begun, as its tokens are the older ones; a new process would have newer ones.
-    """
-    other = next((each for each in others if each.id == state.instead_of), None)
-    if other is None:
-        return None
-    steps = other.plan.steps
-    if all(step.kind is not StepKind.FLIP for step in steps):  # a prune, whose rows come back
-        return None
-    if other.phase is Phase.UNDONE:  # by this one, if it had no step left
-        return None if len(state.done) == len(state.plan.steps) else other
-    is_pruning = any(steps[i].kind is StepKind.PRUNE_PAGES for i in other.begun)
-    return other if other.is_ended or is_pruning else None
 
 
 def _end_overtaken(journal: Journal, state: OperationState) -> Report:
